@@ -1,0 +1,20 @@
+package v1beta1
+
+// Condition types of Fairlead's own objects.
+const (
+	// ConditionAccepted says whether the object is valid, alone and together
+	// with all others, and therefore used.
+	ConditionAccepted = "Accepted"
+	// ConditionReady says whether a speaker announces what it should.
+	ConditionReady = "Ready"
+)
+
+// Condition types that Fairlead writes to Services.
+const (
+	// ServiceConditionAssigned says which addresses a Service has, or why it
+	// has none. Written by the controller.
+	ServiceConditionAssigned = "fairlead.io/Assigned"
+	// ServiceConditionAnnounced says which node announces the addresses of a
+	// Service, or why none does. Written by the speakers.
+	ServiceConditionAnnounced = "fairlead.io/Announced"
+)

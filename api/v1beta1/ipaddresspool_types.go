@@ -1,0 +1,157 @@
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// IPAddressPool is a set of external addresses that the controller may give to
+// Services of type LoadBalancer.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,path=ipaddresspools,shortName=ipp;ippool,categories=fairlead
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Auto-Assign",type=boolean,JSONPath=`.spec.autoAssign`
+// +kubebuilder:printcolumn:name="Assigned-v4",type=integer,JSONPath=`.status.assignedIPv4`
+// +kubebuilder:printcolumn:name="Available-v4",type=integer,JSONPath=`.status.availableIPv4`
+// +kubebuilder:printcolumn:name="Assigned-v6",type=integer,JSONPath=`.status.assignedIPv6`
+// +kubebuilder:printcolumn:name="Available-v6",type=integer,JSONPath=`.status.availableIPv6`
+// +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.spec.addresses`,priority=1
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type IPAddressPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Which addresses the pool has, and which Services may have them.
+	// +required
+	Spec IPAddressPoolSpec `json:"spec"`
+	// How much of the pool is in use, and whether the pool is accepted. Written by the controller.
+	// +optional
+	Status IPAddressPoolStatus `json:"status,omitempty,omitzero"`
+}
+
+// IPAddressPoolSpec is what the operator wants of a pool.
+type IPAddressPoolSpec struct {
+	// The addresses of the pool: each entry a CIDR ("192.0.2.0/24", "2001:db8::/64"),
+	// a range ("192.0.2.10-192.0.2.20", both ends included), or one address. IPv4 and
+	// IPv6 may be mixed. A CIDR must be written with its network address. Entries
+	// must not overlap those of another pool: the younger pool is then refused.
+	//
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=96
+	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim())) || ip(a.split('-')[0].trim()).family() == ip(a.split('-')[1].trim()).family())",message="both ends of a range must be of one family, IPv4 or IPv6"
+	Addresses []string `json:"addresses"`
+
+	// Addresses to leave out, in the same notation: for instance the router's.
+	// An excluded address is not part of the pool: a Service that holds it loses it.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=96
+	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	Exclude []string `json:"exclude,omitempty"`
+
+	// Whether Services that ask for nothing in particular may have an address of
+	// this pool. With false, only Services that name the pool
+	// (fairlead.io/pool) or an address in it (fairlead.io/ips) get one.
+	//
+	// +optional
+	// +kubebuilder:default=true
+	AutoAssign *bool `json:"autoAssign,omitempty"`
+
+	// Leave out IPv4 addresses that end in .0 or .255, which some old network
+	// equipment takes for broadcast addresses and drops. A Service that already
+	// holds one keeps it.
+	//
+	// +optional
+	// +kubebuilder:default=false
+	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
+
+	// Which Services may have an address of this pool, and how much the pool is
+	// preferred to others. Absent: every Service, after the pools with a priority.
+	//
+	// +optional
+	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
+}
+
+// ServiceAllocation limits a pool to some Services. The namespace part
+// (namespaces or namespaceSelectors) and the Service part (serviceSelectors)
+// must both admit a Service; a part that is absent admits all.
+type ServiceAllocation struct {
+	// Pools with a lower priority are used first; pools without one (or with 0)
+	// last; equal ones in the order of their names.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Priority int32 `json:"priority,omitempty"`
+
+	// Namespaces whose Services may have an address of this pool.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=63
+	Namespaces []string `json:"namespaces,omitempty"`
+
+	// Namespaces whose Services may have an address of this pool, by the labels
+	// of the namespace. One match is enough, here or in namespaces.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+
+	// Services that may have an address of this pool, by the labels of the
+	// Service. One match is enough.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+}
+
+// IPAddressPoolStatus is what the controller says of a pool. Counts are of
+// addresses, not of Services, and stop at the largest 64-bit integer.
+type IPAddressPoolStatus struct {
+	// IPv4 addresses of the pool that Services hold.
+	// +optional
+	AssignedIPv4 int64 `json:"assignedIPv4"`
+	// IPv6 addresses of the pool that Services hold.
+	// +optional
+	AssignedIPv6 int64 `json:"assignedIPv6"`
+	// IPv4 addresses of the pool that are free.
+	// +optional
+	AvailableIPv4 int64 `json:"availableIPv4"`
+	// IPv6 addresses of the pool that are free.
+	// +optional
+	AvailableIPv6 int64 `json:"availableIPv6"`
+	// All IPv4 addresses of the pool that may be assigned.
+	// +optional
+	TotalIPv4 int64 `json:"totalIPv4"`
+	// All IPv6 addresses of the pool that may be assigned.
+	// +optional
+	TotalIPv6 int64 `json:"totalIPv6"`
+	// Accepted: whether the pool is used; if not, its reason and message say what
+	// is wrong with it.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// IPAddressPoolList is a list of IPAddressPool.
+//
+// +kubebuilder:object:root=true
+type IPAddressPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []IPAddressPool `json:"items"`
+}
