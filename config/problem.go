@@ -1,0 +1,62 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Reason says in one word what is wrong with an object. The same word is the
+// reason of its Accepted condition.
+type Reason string
+
+// What can be wrong with an object.
+const (
+	// InvalidAddresses: an entry of addresses or exclude cannot be read.
+	InvalidAddresses Reason = "InvalidAddresses"
+	// NoAddresses: nothing is left of the pool after what it excludes.
+	NoAddresses Reason = "NoAddresses"
+	// InvalidSelector: a label selector cannot be read.
+	InvalidSelector Reason = "InvalidSelector"
+	// InvalidInterface: a pattern of interface names cannot be read.
+	InvalidInterface Reason = "InvalidInterface"
+	// Overlap: the pool has addresses that an older pool has too.
+	Overlap Reason = "Overlap"
+	// PoolNotFound: the object names a pool that does not exist.
+	PoolNotFound Reason = "PoolNotFound"
+)
+
+// Kind names the kind of the object that a Problem is about.
+type Kind string
+
+// The kinds that a Snapshot is built from.
+const (
+	IPAddressPool   Kind = "IPAddressPool"
+	L2Advertisement Kind = "L2Advertisement"
+)
+
+// Ref names an object.
+type Ref struct {
+	Kind Kind
+	Name string
+}
+
+// A Problem is one thing that is wrong with one object.
+type Problem struct {
+	Ref
+	Reason  Reason
+	Message string
+}
+
+// String says where, what and why in a line.
+func (p Problem) String() string {
+	return fmt.Sprintf("%s %s: %s: %s", p.Kind, p.Name, p.Reason, p.Message)
+}
+
+func sortProblems(ps []Problem) {
+	slices.SortFunc(ps, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Message, b.Message))
+	})
+}

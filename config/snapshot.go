@@ -1,0 +1,193 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"go4.org/netipx"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+)
+
+// Objects is everything that operators have written. Order does not matter.
+type Objects struct {
+	Pools            []v1beta1.IPAddressPool
+	L2Advertisements []v1beta1.L2Advertisement
+}
+
+// A Snapshot is the configuration in force. It is never changed once built, and
+// shares nothing with the objects that it was built from.
+type Snapshot struct {
+	pools []*Pool // by name
+	l2    []*L2   // by name
+
+	// ranges maps addresses to pools: sorted by address and disjoint.
+	// Where a refused pool overlaps an accepted one, the accepted one has the address.
+	ranges []ownedRange
+}
+
+type ownedRange struct {
+	netipx.IPRange
+	pool *Pool
+}
+
+// Build validates the objects together. The problems are sorted; each names the
+// object at fault, and all others are in force.
+func Build(o Objects) (*Snapshot, []Problem) {
+	s := &Snapshot{}
+	var problems []Problem
+	byAge := make([]*v1beta1.IPAddressPool, 0, len(o.Pools))
+	for i := range o.Pools {
+		byAge = append(byAge, o.Pools[i].DeepCopy())
+	}
+	slices.SortFunc(byAge, func(a, b *v1beta1.IPAddressPool) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	for _, in := range byAge {
+		p, faults := parsePool(in)
+		s.pools = append(s.pools, p)
+		problems = append(problems, faults...)
+	}
+	problems = append(problems, s.own()...)
+	slices.SortFunc(s.pools, func(a, b *Pool) int { return cmp.Compare(a.Name, b.Name) })
+
+	for i := range o.L2Advertisements {
+		l, faults := parseL2(o.L2Advertisements[i].DeepCopy())
+		if len(faults) == 0 {
+			s.l2 = append(s.l2, l)
+			faults = s.missingPools(Ref{L2Advertisement, l.Name}, l.pools)
+		}
+		problems = append(problems, faults...)
+	}
+	slices.SortFunc(s.l2, func(a, b *L2) int { return cmp.Compare(a.Name, b.Name) })
+	sortProblems(problems)
+	return s, problems
+}
+
+// own gives every address to one pool: accepted pools before refused ones, then
+// the older. A pool that comes too late for one of its addresses is refused.
+// The pools are in order of age.
+func (s *Snapshot) own() []Problem {
+	var problems []Problem
+	for _, p := range s.pools {
+		if p.Refused {
+			continue
+		}
+		if other, at := s.overlap(p); other != nil {
+			p.Refused = true
+			problems = append(problems, Problem{Ref{IPAddressPool, p.Name}, Overlap, fmt.Sprintf(
+				"%s also belongs to pool %s, which is older; no addresses are assigned from this pool until they differ", at, other.Name)})
+			continue
+		}
+		s.claim(p, p.set)
+	}
+	for _, p := range s.pools {
+		if !p.Refused {
+			continue
+		}
+		var rest netipx.IPSetBuilder
+		rest.AddSet(p.set)
+		for _, r := range s.ranges {
+			rest.RemoveRange(r.IPRange)
+		}
+		left, err := rest.IPSet()
+		if err == nil { // ranges of a valid set are valid
+			s.claim(p, left)
+		}
+	}
+	return problems
+}
+
+func (s *Snapshot) claim(p *Pool, set *netipx.IPSet) {
+	for _, r := range set.Ranges() {
+		s.ranges = append(s.ranges, ownedRange{r, p})
+	}
+	slices.SortFunc(s.ranges, func(a, b ownedRange) int { return a.From().Compare(b.From()) })
+}
+
+// overlap returns the first pool that already has an address of p, and which.
+func (s *Snapshot) overlap(p *Pool) (*Pool, string) {
+	for _, r := range p.set.Ranges() {
+		i, _ := slices.BinarySearchFunc(s.ranges, r.From(), func(o ownedRange, a netip.Addr) int { return o.To().Compare(a) })
+		if i == len(s.ranges) || !s.ranges[i].Overlaps(r) {
+			continue
+		}
+		o := s.ranges[i]
+		common := netipx.IPRangeFrom(later(o.From(), r.From()), earlier(o.To(), r.To()))
+		return o.pool, rangeString(common)
+	}
+	return nil, ""
+}
+
+func later(a, b netip.Addr) netip.Addr {
+	if a.Less(b) {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b netip.Addr) netip.Addr {
+	if a.Less(b) {
+		return a
+	}
+	return b
+}
+
+func rangeString(r netipx.IPRange) string {
+	if r.From() == r.To() {
+		return r.From().String()
+	}
+	if p, ok := r.Prefix(); ok {
+		return p.String()
+	}
+	return r.String()
+}
+
+func (s *Snapshot) missingPools(at Ref, names []string) []Problem {
+	var missing []string
+	for _, n := range names {
+		if s.Pool(n) == nil {
+			missing = append(missing, n)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return []Problem{{at, PoolNotFound, fmt.Sprintf("no pool is called %s; the rest is in force", strings.Join(missing, ", "))}}
+}
+
+// Pools returns all pools, the refused ones too, by name. Not to be changed.
+func (s *Snapshot) Pools() []*Pool { return s.pools }
+
+// Pool returns the pool of a name, or nil.
+func (s *Snapshot) Pool(name string) *Pool {
+	i, ok := slices.BinarySearchFunc(s.pools, name, func(p *Pool, n string) int { return cmp.Compare(p.Name, n) })
+	if !ok {
+		return nil
+	}
+	return s.pools[i]
+}
+
+// PoolOf returns the pool that an address belongs to, or nil.
+func (s *Snapshot) PoolOf(a netip.Addr) *Pool {
+	i, _ := slices.BinarySearchFunc(s.ranges, a, func(o ownedRange, a netip.Addr) int { return o.To().Compare(a) })
+	if i == len(s.ranges) || !s.ranges[i].Contains(a) {
+		return nil
+	}
+	return s.ranges[i].pool
+}
+
+// L2For returns the layer 2 advertisements of a pool that are for a Service
+// with these labels, by name.
+func (s *Snapshot) L2For(p *Pool, serviceLabels map[string]string) []*L2 {
+	var out []*L2
+	for _, l := range s.l2 {
+		if l.announces(p) && l.SelectsService(serviceLabels) {
+			out = append(out, l)
+		}
+	}
+	return out
+}

@@ -1,0 +1,110 @@
+package kube
+
+import (
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+)
+
+// DefaultClass is the load balancer class that Fairlead serves unless told otherwise.
+const DefaultClass = "fairlead.io/lb"
+
+// Class says which Services are ours.
+type Class struct {
+	// Name of the load balancer class that is served.
+	Name string
+	// Classless: Services of no class are served too.
+	Classless bool
+}
+
+// Serves reports whether a Service is ours: of type LoadBalancer, of our class
+// or of none.
+func (c Class) Serves(svc *corev1.Service) bool {
+	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return false
+	}
+	if svc.Spec.LoadBalancerClass == nil {
+		return c.Classless
+	}
+	return *svc.Spec.LoadBalancerClass == c.Name
+}
+
+// A Service is what Fairlead reads of a Service.
+type Service struct {
+	Namespace, Name string
+	Labels          map[string]string
+	Created         time.Time
+	// Families in the Service's order; none while it has no cluster IP.
+	Families []v1beta1.IPFamily
+	// RequireAll: ipFamilyPolicy is RequireDualStack.
+	RequireAll bool
+	// Local: externalTrafficPolicy is Local.
+	Local bool
+
+	// Pool and IPs are what the Service asks for; Invalid says why that cannot be read.
+	Pool    string
+	IPs     []netip.Addr
+	Invalid string
+
+	// Shown are the addresses in its status, and Names its host names there.
+	Shown []netip.Addr
+	Names []string
+	// Marked: Fairlead has written to the Service before.
+	Marked bool
+	// Announced is the condition of that name, if there is one.
+	Announced *metav1.Condition
+}
+
+// ServiceOf reads a Service. The result shares nothing with it.
+func ServiceOf(svc *corev1.Service) Service {
+	s := Service{
+		Namespace: svc.Namespace, Name: svc.Name,
+		Labels:  copyLabels(svc.Labels),
+		Created: svc.CreationTimestamp.Time,
+		Local:   svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		Marked:  Marked(svc),
+	}
+	for _, f := range svc.Spec.IPFamilies {
+		s.Families = append(s.Families, v1beta1.IPFamily(f))
+	}
+	if p := svc.Spec.IPFamilyPolicy; p != nil {
+		s.RequireAll = *p == corev1.IPFamilyPolicyRequireDualStack
+	}
+	var err error
+	if s.Pool, s.IPs, err = request(svc); err != nil {
+		s.Invalid = err.Error()
+	}
+	for _, in := range svc.Status.LoadBalancer.Ingress {
+		if a, err := netip.ParseAddr(in.IP); err == nil {
+			s.Shown = append(s.Shown, a.Unmap())
+		} else {
+			s.Names = append(s.Names, in.Hostname+in.IP)
+		}
+	}
+	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
+		s.Announced = c.DeepCopy()
+	}
+	return s
+}
+
+// Marked reports whether Fairlead's controller has written addresses to a Service.
+func Marked(svc *corev1.Service) bool {
+	_, marked := svc.Annotations[AnnotationAllocatedFrom]
+	return marked
+}
+
+func copyLabels(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[k] = v
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+package announce
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Reason says in one word why an address is announced or not. The same word is
+// the reason of the Service's condition and of its event.
+type Reason string
+
+// What can become of an address.
+const (
+	// Announced: a node announces the address.
+	Announced Reason = "Announced"
+	// NoEndpoints: the Service has no usable endpoint anywhere.
+	NoEndpoints Reason = "NoEndpoints"
+	// NoPool: the address belongs to no pool of this configuration.
+	NoPool Reason = "NoPool"
+	// NoAdvertisement: no advertisement is for the pool and the Service.
+	NoAdvertisement Reason = "NoAdvertisement"
+	// NoNode: no node may or can announce the address.
+	NoNode Reason = "NoNode"
+	// UnsupportedFamily: addresses of this family are not announced yet.
+	UnsupportedFamily Reason = "UnsupportedFamily"
+)
+
+// obstacle is why one node cannot announce one address. The order is that of checking.
+type obstacle int
+
+const (
+	none obstacle = iota
+	notSelected
+	excluded
+	networkUnavailable
+	noLocalEndpoint
+	noLink
+	obstacles
+)
+
+// says completes "2 nodes …".
+var says = [obstacles]string{
+	notSelected:        "not selected by an advertisement",
+	excluded:           "labelled node.kubernetes.io/exclude-from-external-load-balancers",
+	networkUnavailable: "with condition NetworkUnavailable",
+	noLocalEndpoint:    "without a ready endpoint (externalTrafficPolicy: Local)",
+	noLink:             "without a suitable network interface",
+}
+
+// explain tells how many nodes fail for which reason.
+func explain(count [obstacles]int) string {
+	var parts []string
+	for o, n := range count {
+		if n > 0 && obstacle(o) != none {
+			parts = append(parts, fmt.Sprintf("%d %s", n, says[o]))
+		}
+	}
+	if len(parts) == 0 {
+		return "no node is known"
+	}
+	return fmt.Sprintf("no node can announce: %s", strings.Join(parts, ", "))
+}
