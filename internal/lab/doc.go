@@ -1,0 +1,2 @@
+// Package lab runs a real Kubernetes cluster on one machine.
+package lab

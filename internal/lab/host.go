@@ -1,0 +1,85 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Host is a machine of the lab: a network namespace, with a host name.
+type Host struct {
+	// Name is what it is called in the lab, and by itself.
+	Name string
+
+	net, uts string
+}
+
+// Host returns a host by its name: Control, Router, Client, FarClient or a node.
+func (l *Lab) Host(name string) *Host {
+	return &Host{Name: name, net: l.namespace(name, "net"), uts: l.namespace(name, "uts")}
+}
+
+// namespace returns a path to a host's namespace that is good outside of the lab as well.
+func (l *Lab) namespace(host, kind string) string {
+	root := filepath.Join("/proc", strconv.Itoa(l.state.Anchor.PID), "root")
+	return filepath.Join(root, l.paths.namespace(host, kind))
+}
+
+// Command returns a command that runs on the host, with the machine's files and processes.
+func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.net, "--uts=" + h.uts, "--", name}, args...)...)
+}
+
+// Do calls f on a thread that is on the host's network. What f opens stays there; goroutines that it starts do not.
+func (h *Host) Do(f func() error) error {
+	runtime.LockOSThread()
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("open own network namespace: %w", err)
+	}
+	defer unix.Close(home)
+	if err := enter(h.net, unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("enter %s: %w", h.Name, err)
+	}
+	defer func() {
+		// A thread that cannot come home stays locked, and so ends with its goroutine.
+		if unix.Setns(home, unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	return f()
+}
+
+// DialContext connects from the host, to an address (not a name): it suits http.Transport.
+func (h *Host) DialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	if _, err := resolveNothing(address); err != nil {
+		return nil, err
+	}
+	err = h.Do(func() error {
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// resolveNothing refuses names: looking them up takes goroutines, which would ask the machine's own network.
+func resolveNothing(address string) (string, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	if net.ParseIP(host) == nil {
+		return "", fmt.Errorf("dial %s: the lab has addresses only, no names", address)
+	}
+	return host, nil
+}

@@ -1,0 +1,65 @@
+//go:build linux
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+var errLocked = errors.New("locked")
+
+// lockLab takes the lab's lock, which its anchor holds as long as it lives, or returns errLocked.
+// The file can be removed by its holder, so what was locked must still be what the path names.
+func lockLab(p paths) (*os.File, error) {
+	if err := os.MkdirAll(stateRoot, 0o755); err != nil {
+		return nil, err
+	}
+	for {
+		f, err := lockFile(p.lock(), unix.LOCK_EX|unix.LOCK_NB)
+		if err != nil {
+			return nil, err
+		}
+		same, err := stillThere(f)
+		if same || err != nil {
+			return f, err
+		}
+		f.Close()
+	}
+}
+
+func lockFile(path string, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), how); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, errLocked
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func stillThere(f *os.File) (bool, error) {
+	held, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(f.Name())
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(held, named), err
+}
+
+// unlockLab removes the lock's file and gives the lock up.
+func unlockLab(f *os.File) {
+	os.Remove(f.Name())
+	f.Close()
+}
