@@ -67,6 +67,9 @@ const (
 	NotInPool Reason = "NotInPool"
 	// AddressInUse: another Service holds the address that is asked for.
 	AddressInUse Reason = "AddressInUse"
+	// ForeignAddress: the Service shows an address that another implementation has assigned
+	// and that belongs to no pool.
+	ForeignAddress Reason = "ForeignAddress"
 	// PoolExhausted: every address that the Service may have is held.
 	PoolExhausted Reason = "PoolExhausted"
 )

@@ -157,6 +157,17 @@ func (st *State) poolOf(a netip.Addr) *pool {
 	return st.pools[c.Name]
 }
 
+// PoolsOf returns the names of the pools that addresses belong to, in order, each once.
+func (st *State) PoolsOf(addrs []netip.Addr) []string {
+	var out []string
+	for _, a := range addrs {
+		if p := st.poolOf(a); p != nil && !slices.Contains(out, p.config.Name) {
+			out = append(out, p.config.Name)
+		}
+	}
+	return out
+}
+
 // Usage is how many addresses of one family a pool has.
 type Usage struct{ Total, Assigned, Available int64 }
 

@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +22,14 @@ type Class struct {
 	Name string
 	// Classless: Services of no class are served too.
 	Classless bool
+}
+
+// Validate says what is wrong with the class.
+func (c Class) Validate() error {
+	if prefix, name, ok := strings.Cut(c.Name, "/"); !ok || prefix == "" || name == "" {
+		return fmt.Errorf("load balancer class %q: want domain/name, such as %s", c.Name, DefaultClass)
+	}
+	return nil
 }
 
 // Serves reports whether a Service is ours: of type LoadBalancer, of our class
@@ -92,10 +102,11 @@ func ServiceOf(svc *corev1.Service) Service {
 	return s
 }
 
-// Marked reports whether Fairlead's controller has written addresses to a Service.
+// Marked reports whether the addresses that a Service shows were assigned by Fairlead's
+// controller. It leaves two marks, so that a user who removes one does no harm.
 func Marked(svc *corev1.Service) bool {
-	_, marked := svc.Annotations[AnnotationAllocatedFrom]
-	return marked
+	_, annotated := svc.Annotations[AnnotationAllocatedFrom]
+	return annotated || meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
 }
 
 func copyLabels(in map[string]string) map[string]string {

@@ -14,7 +14,8 @@ import (
 )
 
 // A Link is a network interface that can carry ARP: Ethernet, up, with a
-// carrier, and no part of a bond or bridge (whose frames its master sees).
+// carrier, no part of a bond or bridge (whose frames its master sees), and not a
+// pod's.
 type Link struct {
 	Index int
 	Name  string
@@ -33,6 +34,7 @@ type attributes struct {
 	name, encapsulation   string
 	mac                   net.HardwareAddr
 	up, running, loopback bool
+	veth                  bool
 }
 
 // usable reports whether an interface can carry ARP.
@@ -49,11 +51,15 @@ func build(links []attributes, subnets map[int][]netip.Prefix, default4, default
 		if !a.usable() {
 			continue
 		}
-		out = append(out, Link{
+		l := Link{
 			Index: a.index, Name: a.name, MAC: a.mac,
 			Subnets:  segments(subnets[a.index]),
 			Default4: default4[a.index], Default6: default6[a.index],
-		})
+		}
+		if a.veth && len(l.Subnets) == 0 && !l.Default4 && !l.Default6 {
+			continue // the node's end of a pod's interface: they come and go all day
+		}
+		out = append(out, l)
 	}
 	slices.SortFunc(out, func(a, b Link) int { return cmp.Compare(a.Index, b.Index) })
 	return out

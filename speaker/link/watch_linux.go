@@ -109,6 +109,7 @@ func list() ([]Link, error) {
 		all = append(all, attributes{
 			index: a.Index, master: a.MasterIndex, name: a.Name, encapsulation: a.EncapType, mac: a.HardwareAddr,
 			up: a.RawFlags&unix.IFF_UP != 0, running: a.RawFlags&unix.IFF_RUNNING != 0, loopback: a.Flags&net.FlagLoopback != 0,
+			veth: l.Type() == "veth",
 		})
 	}
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)

@@ -1,0 +1,211 @@
+package assign
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/ipam"
+)
+
+// Request asks for one Service to be looked at, or, where it names none, for the
+// configuration.
+type Request struct{ types.NamespacedName }
+
+// configuration is the Request that the configuration has changed.
+var configuration = Request{}
+
+// Options are what a Reconciler needs.
+type Options struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	// Live reads from the API server: a new leader reads there before it decides.
+	Live     client.Reader
+	Recorder events.EventRecorder
+	Class    kube.Class
+	// PoolChanged is called with the name of a pool whose use may have changed. It must not block.
+	PoolChanged func(name string)
+}
+
+// A Reconciler gives Services their addresses.
+type Reconciler struct {
+	Options
+	ledger ledger
+	start  sync.Mutex
+	queue  workqueue.TypedRateLimitingInterface[Request]
+}
+
+// New returns a Reconciler that has read nothing yet.
+func New(o Options) *Reconciler { return &Reconciler{Options: o} }
+
+// Usage returns how much of a pool is in use, by family.
+func (r *Reconciler) Usage(pool string) map[config.Family]ipam.Usage { return r.ledger.usage(pool) }
+
+// Reconcile looks at one Service, or at the configuration.
+func (r *Reconciler) Reconcile(ctx context.Context, req Request) (reconcile.Result, error) {
+	if err := r.adopt(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	if req == configuration {
+		return reconcile.Result{}, r.reconfigure(ctx)
+	}
+	return reconcile.Result{}, r.service(ctx, req.NamespacedName)
+}
+
+// adopt rebuilds the ledger before the first decision.
+func (r *Reconciler) adopt(ctx context.Context) error {
+	r.start.Lock()
+	defer r.start.Unlock()
+	if r.ledger.loaded() {
+		return nil
+	}
+	snapshot, err := r.snapshot(ctx, r.Live)
+	if err != nil {
+		return err
+	}
+	var services corev1.ServiceList
+	if err := r.Live.List(ctx, &services); err != nil {
+		return fmt.Errorf("list Services: %w", err)
+	}
+	namespaces, err := r.namespaceLabels(ctx)
+	if err != nil {
+		return err
+	}
+	var ours []entry
+	for i := range services.Items {
+		if svc := &services.Items[i]; r.Class.Serves(svc) && svc.DeletionTimestamp.IsZero() {
+			ours = append(ours, entry{kube.ServiceOf(svc), namespaces[svc.Namespace]})
+		}
+	}
+	r.ledger.load(snapshot, ours)
+	for _, p := range snapshot.Pools() {
+		r.PoolChanged(p.Name)
+	}
+	return nil
+}
+
+func (r *Reconciler) namespaceLabels(ctx context.Context) (map[string]map[string]string, error) {
+	list := kube.NamespaceList()
+	if err := r.Client.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("list Namespaces: %w", err)
+	}
+	out := make(map[string]map[string]string, len(list.Items))
+	for i := range list.Items {
+		out[list.Items[i].Name] = list.Items[i].Labels
+	}
+	return out, nil
+}
+
+func (r *Reconciler) snapshot(ctx context.Context, from client.Reader) (*config.Snapshot, error) {
+	var pools v1beta1.IPAddressPoolList
+	if err := from.List(ctx, &pools); err != nil {
+		return nil, fmt.Errorf("list IPAddressPools: %w", err)
+	}
+	s, _ := config.Build(config.Objects{Pools: pools.Items}) // controller/conditions tells of problems
+	return s, nil
+}
+
+// reconfigure puts the pools as they are now in force.
+func (r *Reconciler) reconfigure(ctx context.Context) error {
+	snapshot, err := r.snapshot(ctx, r.Client)
+	if err != nil {
+		return err
+	}
+	for _, k := range r.ledger.reconfigure(snapshot) {
+		r.enqueue(k)
+	}
+	for _, p := range snapshot.Pools() {
+		r.PoolChanged(p.Name)
+	}
+	return nil
+}
+
+func (r *Reconciler) enqueue(k ipam.Key) {
+	r.queue.Add(requestFor(k))
+}
+
+// service gathers, decides and applies for one Service.
+func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) error {
+	var svc corev1.Service
+	err := r.Client.Get(ctx, name, &svc)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get Service: %w", err)
+	}
+	key := ipam.Key{Namespace: name.Namespace, Name: name.Name}
+	if err != nil || !svc.DeletionTimestamp.IsZero() || !r.Class.Serves(&svc) {
+		return r.leave(ctx, key, &svc)
+	}
+	ns := kube.Namespace(svc.Namespace)
+	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns); err != nil {
+		return fmt.Errorf("get Namespace: %w", err)
+	}
+
+	out := r.ledger.decide(entry{kube.ServiceOf(&svc), ns.Labels})
+	r.spread(out)
+
+	after := svc.DeepCopy()
+	render(after, out.Decision, out.pools, time.Now())
+	written, err := r.write(ctx, &svc, after)
+	if err != nil || !written {
+		return err
+	}
+	for _, e := range transition(&svc, after, out.Decision, out.pools) {
+		r.Recorder.Eventf(after, nil, e.kind, e.reason, "Assign", "%s", e.message)
+	}
+	return nil
+}
+
+// leave gives back what a Service held that is gone or no longer ours.
+func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Service) error {
+	out := r.ledger.release(key)
+	r.spread(out)
+	if svc.Name == "" || !svc.DeletionTimestamp.IsZero() || (len(out.Addresses) == 0 && !kube.Marked(svc)) {
+		return nil
+	}
+	after := svc.DeepCopy()
+	unrender(after, out.Addresses)
+	_, err := r.write(ctx, svc, after)
+	return err
+}
+
+// spread tells the others what came of a decision.
+func (r *Reconciler) spread(out outcome) {
+	for _, k := range out.served {
+		r.enqueue(k)
+	}
+	for _, p := range out.touched {
+		r.PoolChanged(p)
+	}
+}
+
+// write patches the status, and the annotation with it, if they differ. It
+// reports whether it has written. The Service as it was read must be the latest:
+// a conflict is no error, since the version that it tells of is on its way here.
+func (r *Reconciler) write(ctx context.Context, before, after *corev1.Service) (bool, error) {
+	if equality.Semantic.DeepEqual(before, after) {
+		return false, nil
+	}
+	patch := client.StrategicMergeFrom(before.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	err := r.Client.Status().Patch(ctx, after, patch)
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("patch status of Service: %w", err)
+	default:
+		return true, nil
+	}
+}

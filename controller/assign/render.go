@@ -1,0 +1,103 @@
+package assign
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/ipam"
+)
+
+// render puts a decision into a Service: addresses, condition and the annotation
+// that names their pools. What others own is left as it is.
+func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time) {
+	if d.Reason != ipam.ForeignAddress {
+		svc.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, d.Addresses)
+		mark(svc, pools)
+	}
+	if len(d.Addresses) == 0 {
+		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
+	}
+	meta.SetStatusCondition(&svc.Status.Conditions, metav1.Condition{
+		Type:               v1beta1.ServiceConditionAssigned,
+		Status:             status(d),
+		Reason:             string(d.Reason),
+		Message:            message(d, pools),
+		ObservedGeneration: svc.Generation,
+		LastTransitionTime: metav1.NewTime(now),
+	})
+}
+
+// unrender removes what Fairlead has written to a Service that is no longer its own.
+// Addresses are removed only where they are those that it held.
+func unrender(svc *corev1.Service, held []netip.Addr) {
+	if len(held) > 0 && slices.Equal(addresses(svc), held) {
+		svc.Status.LoadBalancer.Ingress = nil
+	}
+	mark(svc, nil)
+	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
+	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
+}
+
+// ingress returns the entries for addresses; those that are there already keep
+// fields that a newer Kubernetes may have added.
+func ingress(before []corev1.LoadBalancerIngress, addrs []netip.Addr) []corev1.LoadBalancerIngress {
+	var out []corev1.LoadBalancerIngress
+	vip := corev1.LoadBalancerIPModeVIP
+	for _, a := range addrs {
+		entry := corev1.LoadBalancerIngress{IP: a.String()}
+		if i := slices.IndexFunc(before, func(b corev1.LoadBalancerIngress) bool { return b.IP == entry.IP }); i >= 0 {
+			entry = *before[i].DeepCopy()
+		}
+		entry.IPMode = &vip
+		out = append(out, entry)
+	}
+	return out
+}
+
+func mark(svc *corev1.Service, pools []string) {
+	if len(pools) == 0 {
+		delete(svc.Annotations, kube.AnnotationAllocatedFrom)
+		return
+	}
+	if svc.Annotations == nil {
+		svc.Annotations = map[string]string{}
+	}
+	svc.Annotations[kube.AnnotationAllocatedFrom] = strings.Join(pools, ",")
+}
+
+func addresses(svc *corev1.Service) []netip.Addr { return kube.ServiceOf(svc).Shown }
+
+func status(d ipam.Decision) metav1.ConditionStatus {
+	if len(d.Addresses) > 0 {
+		return metav1.ConditionTrue
+	}
+	return metav1.ConditionFalse
+}
+
+// message says what the Service has, and what it lacks.
+func message(d ipam.Decision, pools []string) string {
+	if len(d.Addresses) == 0 {
+		return d.Message
+	}
+	has := join(d.Addresses) + " from pool " + strings.Join(pools, ", ")
+	if d.Reason == ipam.Assigned {
+		return has
+	}
+	return has + "; " + d.Message
+}
+
+func join(addrs []netip.Addr) string {
+	out := make([]string, len(addrs))
+	for i, a := range addrs {
+		out[i] = a.String()
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,73 @@
+package assign
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/ipam"
+)
+
+// writers is how many statuses are written at the same time. Deciding is serial.
+const writers = 16
+
+// SetupWithManager has the manager run the Reconciler while this replica leads.
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	c, err := controller.NewTyped("assign", mgr, controller.TypedOptions[Request]{
+		Reconciler: r, MaxConcurrentReconciles: writers,
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range []source.TypedSource[Request]{
+		source.TypedFunc[Request](func(_ context.Context, q workqueue.TypedRateLimitingInterface[Request]) error {
+			r.queue = q
+			return nil
+		}),
+		source.TypedKind(mgr.GetCache(), &corev1.Service{}, byName[*corev1.Service]()),
+		source.TypedKind(mgr.GetCache(), &v1beta1.IPAddressPool{}, once[*v1beta1.IPAddressPool](),
+			predicate.TypedGenerationChangedPredicate[*v1beta1.IPAddressPool]{}),
+		source.TypedKind[client.Object](mgr.GetCache(), kube.Namespace(""), r.waitingIn(),
+			predicate.LabelChangedPredicate{}),
+	} {
+		if err := c.Watch(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func byName[T client.Object]() handler.TypedEventHandler[T, Request] {
+	return handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, o T) []Request {
+		return []Request{{client.ObjectKeyFromObject(o)}}
+	})
+}
+
+func once[T client.Object]() handler.TypedEventHandler[T, Request] {
+	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []Request { return []Request{configuration} })
+}
+
+// waitingIn enqueues the Services of a Namespace that wait: its new labels may open a pool to them.
+func (r *Reconciler) waitingIn() handler.TypedEventHandler[client.Object, Request] {
+	return handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, ns client.Object) []Request {
+		var out []Request
+		for _, k := range r.ledger.waitingIn(ns.GetName()) {
+			out = append(out, requestFor(k))
+		}
+		return out
+	})
+}
+
+func requestFor(k ipam.Key) Request {
+	return Request{types.NamespacedName{Namespace: k.Namespace, Name: k.Name}}
+}

@@ -1,0 +1,26 @@
+// Command fairlead-controller assigns external addresses to Services and keeps
+// the statuses of Fairlead's objects true. Of several replicas one leads.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o, err := parse(os.Args[1:], os.Getenv, os.Stderr)
+	if err == nil {
+		err = run(ctx, o)
+	}
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "fairlead-controller:", err)
+		os.Exit(1)
+	}
+}

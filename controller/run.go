@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/fairlead-lb/fairlead/controller/assign"
+	"github.com/fairlead-lb/fairlead/controller/conditions"
+	"github.com/fairlead-lb/fairlead/controller/poolstatus"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	fairleadmetrics "github.com/fairlead-lb/fairlead/internal/metrics"
+)
+
+// component names the controller in events.
+const component = "fairlead-controller"
+
+// run wires the controller and runs it until ctx ends.
+func run(ctx context.Context, o options) error {
+	if _, err := kube.Logger(os.Stderr, o.logLevel); err != nil {
+		return err
+	}
+	rc, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	election := component
+	if !o.leaderElect {
+		election = ""
+	}
+	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
+		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress,
+		LeaderElection: election, Namespace: o.namespace,
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			&corev1.Service{}: {Transform: kube.TrimService},
+		}},
+	})
+	if err != nil {
+		return fmt.Errorf("make the manager: %w", err)
+	}
+
+	// More pools than this can change at once; those who wait for a place hold up nobody but themselves.
+	changed := make(chan string, 4096)
+	assigner := assign.New(assign.Options{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class,
+		Recorder:    mgr.GetEventRecorder(component),
+		PoolChanged: func(name string) { changed <- name },
+	})
+	counter := &poolstatus.Reconciler{
+		Client: mgr.GetClient(), Usage: assigner.Usage, Changed: changed,
+		Metrics: fairleadmetrics.NewController(metrics.Registry),
+	}
+	judge := &conditions.Reconciler{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder(component)}
+	for _, setup := range []func(ctrl.Manager) error{
+		assigner.SetupWithManager, counter.SetupWithManager, judge.SetupWithManager,
+	} {
+		if err := setup(mgr); err != nil {
+			return fmt.Errorf("set up: %w", err)
+		}
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("synced", kube.Synced(mgr)); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}

@@ -1,0 +1,88 @@
+package kube
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+)
+
+// Logger returns a logger that writes JSON lines, and has the Kubernetes
+// libraries use it. The level is debug, info, warn or error.
+func Logger(w io.Writer, level string) (logr.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level %q: want debug, info, warn or error", level)
+	}
+	log := logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log.WithName("client"))
+	return log, nil
+}
+
+// ManagerOptions are what the binaries choose for their manager.
+type ManagerOptions struct {
+	// MetricsAddress serves metrics over TLS to those who may read /metrics; "0" for none.
+	MetricsAddress string
+	// HealthAddress serves /healthz and /readyz.
+	HealthAddress string
+	// LeaderElection is the name of the Lease that one replica holds; empty for no election.
+	LeaderElection string
+	// Namespace is the one that Fairlead runs in.
+	Namespace string
+	// Cache says what of which objects is kept; managed fields never are.
+	Cache cache.Options
+}
+
+// NewManager returns a manager with Fairlead's scheme. Its client has no rate
+// limit of its own: API priority and fairness is the API server's.
+func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
+	scheme, err := NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	rc = rest.CopyConfig(rc)
+	rc.QPS = -1
+	if o.Cache.DefaultTransform == nil {
+		o.Cache.DefaultTransform = cache.TransformStripManagedFields()
+	}
+	return ctrl.NewManager(rc, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         o.Cache,
+		HealthProbeBindAddress:        o.HealthAddress,
+		LeaderElection:                o.LeaderElection != "",
+		LeaderElectionID:              o.LeaderElection,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		Metrics: metricsserver.Options{
+			BindAddress:    o.MetricsAddress,
+			SecureServing:  true,
+			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
+		},
+	})
+}
+
+// errNotSynced is the answer of /readyz before all that is watched has been read.
+var errNotSynced = errors.New("the objects of the cluster are not read yet")
+
+// Synced is a check that a manager's cache has read all that is watched.
+func Synced(mgr manager.Manager) func(*http.Request) error {
+	return func(r *http.Request) error {
+		if !mgr.GetCache().WaitForCacheSync(r.Context()) {
+			return errNotSynced
+		}
+		return nil
+	}
+}

@@ -1,0 +1,61 @@
+// Package metrics makes Fairlead's Prometheus collectors. Each set is made for
+// a given Registerer, so that tests have their own; nothing is global. When
+// to count what is left to those who are given a set.
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Controller are the collectors of the controller.
+type Controller struct {
+	addresses *prometheus.GaugeVec
+}
+
+// NewController registers the collectors of the controller.
+func NewController(r prometheus.Registerer) *Controller {
+	c := &Controller{addresses: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "fairlead_pool_addresses",
+		Help: "Addresses of a pool, by family (IPv4, IPv6) and state (total, assigned, available).",
+	}, []string{"pool", "family", "state"})}
+	r.MustRegister(c.addresses)
+	return c
+}
+
+// Pool sets what is known of one family of a pool.
+func (c *Controller) Pool(name, family string, total, assigned, available int64) {
+	for state, n := range map[string]int64{"total": total, "assigned": assigned, "available": available} {
+		c.addresses.WithLabelValues(name, family, state).Set(float64(n))
+	}
+}
+
+// ForgetPool removes what is known of a pool that is gone.
+func (c *Controller) ForgetPool(name string) {
+	c.addresses.DeletePartialMatch(prometheus.Labels{"pool": name})
+}
+
+// Speaker are the numbers that a speaker exposes.
+type Speaker struct {
+	// Announced returns how many addresses are announced now.
+	Announced func() int
+	// Requests, Replies, Gratuitous and Errors return counts of ARP packets since the start.
+	Requests, Replies, Gratuitous, Errors func() uint64
+}
+
+// NewSpeaker registers the collectors of a speaker.
+func NewSpeaker(r prometheus.Registerer, s Speaker) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_l2_announced_addresses",
+		Help: "Addresses that this node answers ARP for.",
+	}, func() float64 { return float64(s.Announced()) }))
+	for _, c := range []struct {
+		name, help string
+		value      func() uint64
+	}{
+		{"fairlead_arp_requests_received_total", "ARP requests for addresses that this node announces.", s.Requests},
+		{"fairlead_arp_replies_sent_total", "ARP replies sent.", s.Replies},
+		{"fairlead_arp_gratuitous_sent_total", "Gratuitous ARP packets sent.", s.Gratuitous},
+		{"fairlead_arp_send_errors_total", "ARP packets that could not be sent.", s.Errors},
+	} {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
+			func() float64 { return float64(c.value()) }))
+	}
+}

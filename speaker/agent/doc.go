@@ -1,0 +1,11 @@
+// Package agent is the shell around a speaker's decision: it gathers a View of
+// the cluster from the watched objects and the node's links, has package
+// announce decide, and hands each driver its part of the Plan.
+//
+// One goroutine owns everything that is known. Watches send it changes; those that
+// have come in together are decided upon together.
+//
+// Nothing is decided before all that is watched has been read once, and an API
+// server that is away changes nothing: what was read stays true until something
+// else is read.
+package agent

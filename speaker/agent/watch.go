@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// Watch subscribes to all that a speaker has to know, and lets the Agent decide
+// once everything has been read. It returns when that is so, or ctx ends.
+func (a *Agent) Watch(ctx context.Context, c cache.Cache) error {
+	var synced []toolscache.InformerSynced
+	for _, kind := range a.kinds() {
+		informer, err := c.GetInformer(ctx, kind.object)
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", kind.object, err)
+		}
+		registration, err := informer.AddEventHandler(a.handler(ctx, kind.put, kind.drop))
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", kind.object, err)
+		}
+		synced = append(synced, registration.HasSynced)
+	}
+	if toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		close(a.synced)
+	}
+	return nil
+}
+
+// kind is how objects of one kind change the world.
+type kind struct {
+	object client.Object
+	put    func(client.Object) func(*world)
+	drop   func(name) func(*world)
+}
+
+func (a *Agent) handler(ctx context.Context, put func(client.Object) func(*world), drop func(name) func(*world)) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) {
+			if o, ok := o.(client.Object); ok {
+				a.send(ctx, put(o))
+			}
+		},
+		UpdateFunc: func(_, o any) {
+			if o, ok := o.(client.Object); ok {
+				a.send(ctx, put(o))
+			}
+		},
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			if o, ok := o.(client.Object); ok {
+				a.send(ctx, drop(nameOf(o)))
+			}
+		},
+	}
+}
+
+func nameOf(o client.Object) name { return name{o.GetNamespace(), o.GetName()} }
+
+func of[T client.Object](object T, put func(T) func(*world), drop func(name) func(*world)) kind {
+	return kind{object, func(o client.Object) func(*world) {
+		typed, ok := o.(T)
+		if !ok {
+			return func(*world) {}
+		}
+		return put(typed)
+	}, drop}
+}
+
+// kinds is the table of what is watched, and what a change of it does.
+func (a *Agent) kinds() []kind {
+	return []kind{
+		of(&v1beta1.IPAddressPool{}, func(p *v1beta1.IPAddressPool) func(*world) {
+			return func(w *world) {
+				if old := w.pools[p.Name]; old.UID != p.UID || old.Generation != p.Generation || !maps.Equal(old.Labels, p.Labels) {
+					w.pools[p.Name] = *p
+					w.reconfigured()
+				}
+			}
+		}, func(n name) func(*world) {
+			return func(w *world) { delete(w.pools, n.name); w.reconfigured() }
+		}),
+		of(&v1beta1.L2Advertisement{}, func(l *v1beta1.L2Advertisement) func(*world) {
+			return func(w *world) {
+				if old := w.l2[l.Name]; old.UID != l.UID || old.Generation != l.Generation {
+					w.l2[l.Name] = *l
+					w.reconfigured()
+				}
+			}
+		}, func(n name) func(*world) {
+			return func(w *world) { delete(w.l2, n.name); w.reconfigured() }
+		}),
+		of(&corev1.Node{}, func(o *corev1.Node) func(*world) {
+			n := kube.NodeOf(o)
+			n.Excluded = n.Excluded && !a.IgnoreExclude
+			return func(w *world) { put(w, w.nodes, n.Name, n) }
+		}, func(n name) func(*world) {
+			return func(w *world) { drop(w, w.nodes, n.name) }
+		}),
+		of(&v1beta1.SpeakerStatus{}, func(s *v1beta1.SpeakerStatus) func(*world) {
+			links := reported(s)
+			return func(w *world) { put(w, w.others, s.Name, links) }
+		}, func(n name) func(*world) {
+			return func(w *world) { drop(w, w.others, n.name) }
+		}),
+		of(&corev1.Service{}, a.putService, func(n name) func(*world) {
+			return func(w *world) { drop(w, w.services, announce.Key{Namespace: n.namespace, Name: n.name}) }
+		}),
+		of(&discoveryv1.EndpointSlice{}, a.putSlice, dropSlice),
+	}
+}
+
+func (a *Agent) putService(svc *corev1.Service) func(*world) {
+	key := announce.Key{Namespace: svc.Namespace, Name: svc.Name}
+	if !a.Class.Serves(svc) || !kube.Marked(svc) {
+		return func(w *world) { drop(w, w.services, key) }
+	}
+	s := kube.ServiceOf(svc)
+	return func(w *world) { put(w, w.services, key, s) }
+}
+
+func (a *Agent) putSlice(s *discoveryv1.EndpointSlice) func(*world) {
+	at := nameOf(s)
+	key := announce.Key{Namespace: at.namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
+	if key.Namespace == a.Namespace && key.Name == a.Service {
+		ready := kube.ReadyNodes(s)
+		return func(w *world) { put(w, w.speakers, at, ready) }
+	}
+	nodes := kube.Endpoints(s)
+	return func(w *world) {
+		if w.endpoints[key] == nil {
+			w.endpoints[key] = map[name]map[string]int{}
+		}
+		put(w, w.endpoints[key], at, nodes)
+	}
+}
+
+func dropSlice(at name) func(*world) {
+	return func(w *world) {
+		drop(w, w.speakers, at)
+		for key, slices := range w.endpoints {
+			if key.Namespace != at.namespace {
+				continue
+			}
+			if drop(w, slices, at); len(slices) == 0 {
+				delete(w.endpoints, key)
+			}
+		}
+	}
+}

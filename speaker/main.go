@@ -1,0 +1,26 @@
+// Command fairlead-speaker announces the external addresses of Services from the
+// node that it runs on.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o, err := parse(os.Args[1:], os.Getenv, os.Stderr)
+	if err == nil {
+		err = run(ctx, o)
+	}
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "fairlead-speaker:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/kube"
+)
+
+// options are the flags, validated.
+type options struct {
+	class          kube.Class
+	node           string
+	namespace      string
+	service        string
+	ignoreExclude  bool
+	shutdownDelay  time.Duration
+	metricsAddress string
+	healthAddress  string
+	logLevel       string
+}
+
+// parse reads the flags; environment variables are defaults only.
+func parse(args []string, env func(string) string, usage io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("fairlead-speaker", flag.ContinueOnError)
+	f.SetOutput(usage)
+	f.StringVar(&o.class.Name, "load-balancer-class", kube.DefaultClass, "announce Services of this `class` (spec.loadBalancerClass)")
+	f.BoolVar(&o.class.Classless, "classless", true, "announce Services without a class too")
+	f.StringVar(&o.node, "node-name", env("NODE_NAME"), "`name` of the Node that the speaker runs on (default $NODE_NAME)")
+	f.StringVar(&o.namespace, "namespace", env("POD_NAMESPACE"), "`namespace` that Fairlead runs in (default $POD_NAMESPACE)")
+	f.StringVar(&o.service, "speaker-service", "speaker", "`name` of the headless Service of all speakers: a node whose speaker is not among its ready endpoints hands over")
+	f.BoolVar(&o.ignoreExclude, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
+	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "how `long` to go on announcing at most, when stopped, until other nodes have taken over")
+	f.StringVar(&o.metricsAddress, "metrics-address", ":9476", "serve metrics over TLS on this `address`; 0 for none")
+	f.StringVar(&o.healthAddress, "health-address", "127.0.0.1:9477", "serve /healthz and /readyz on this `address`")
+	f.StringVar(&o.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if rest := f.Args(); len(rest) > 0 {
+		return o, fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	return o, o.validate()
+}
+
+func (o *options) validate() error {
+	var errs []error
+	if o.node == "" {
+		errs = append(errs, errors.New("--node-name is empty: set it, or NODE_NAME"))
+	}
+	if o.namespace == "" {
+		errs = append(errs, errors.New("--namespace is empty: set it, or POD_NAMESPACE"))
+	}
+	if o.shutdownDelay < 0 {
+		errs = append(errs, fmt.Errorf("--shutdown-delay %s: want a time from 0 on", o.shutdownDelay))
+	}
+	return errors.Join(append(errs, o.class.Validate())...)
+}

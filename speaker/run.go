@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/metrics"
+	"github.com/fairlead-lb/fairlead/speaker/agent"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+	"github.com/fairlead-lb/fairlead/speaker/arp"
+	"github.com/fairlead-lb/fairlead/speaker/status"
+)
+
+// component names the speakers in events.
+const component = "fairlead-speaker"
+
+// everyNode is a Runnable that runs without being the leader.
+type everyNode func(context.Context) error
+
+func (f everyNode) Start(ctx context.Context) error { return f(ctx) }
+func (everyNode) NeedLeaderElection() bool          { return false }
+
+// speaker is everything that runs on a node.
+type speaker struct {
+	options
+	log       logr.Logger
+	mgr       manager.Manager
+	responder *arp.Responder
+	writer    *status.Writer
+	own       *status.Speaker
+	agent     *agent.Agent
+
+	// last is the latest decision; nil before the first.
+	last atomic.Pointer[agent.Decided]
+	// stopping is set when the speaker is about to hand over.
+	stopping atomic.Bool
+}
+
+// run wires the speaker and runs it until ctx ends and others have taken over.
+func run(ctx context.Context, o options) error {
+	log, err := kube.Logger(os.Stderr, o.logLevel)
+	if err != nil {
+		return err
+	}
+	rc, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
+		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress, Namespace: o.namespace,
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			&corev1.Service{}:            {Transform: kube.TrimService},
+			&corev1.Node{}:               {Transform: kube.TrimNode},
+			&discoveryv1.EndpointSlice{}: {Transform: kube.TrimEndpointSlice},
+		}},
+	})
+	if err != nil {
+		return fmt.Errorf("make the manager: %w", err)
+	}
+	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr}
+	if err := s.wire(); err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go func() {
+		defer stop()
+		<-ctx.Done()
+		s.handOver()
+	}()
+	return mgr.Start(serving)
+}
+
+// wire makes the parts, leaves first, and adds them to the manager.
+func (s *speaker) wire() error {
+	c := s.mgr.GetClient()
+	s.responder = arp.New(s.log.WithName("arp"), s.report)
+	s.writer = status.NewWriter(c, s.mgr.GetEventRecorder(component), s.node, s.log.WithName("status"))
+	s.own = status.NewSpeaker(c, s.node, s.log.WithName("status"))
+	s.agent = agent.New(agent.Options{
+		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, Namespace: s.namespace, Service: s.service,
+		Log: s.log.WithName("agent"), Apply: s.apply,
+	})
+	metrics.NewSpeaker(ctrlmetrics.Registry, metrics.Speaker{
+		Announced: func() int { return len(s.responder.Observed().Answering) },
+		Requests:  s.responder.Stats.Requests.Load, Replies: s.responder.Stats.Replies.Load,
+		Gratuitous: s.responder.Stats.Gratuitous.Load, Errors: s.responder.Stats.Errors.Load,
+	})
+	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
+	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, everyNode(s.responder.Run), everyNode(watch)} {
+		if err := s.mgr.Add(r); err != nil {
+			return err
+		}
+	}
+	if err := s.mgr.AddHealthzCheck("deciding", func(r *http.Request) error { return s.agent.Alive(r.Context()) }); err != nil {
+		return err
+	}
+	return s.mgr.AddReadyzCheck("announcing", s.ready)
+}
+
+// apply hands a decision to those who act upon it.
+func (s *speaker) apply(d agent.Decided) {
+	s.last.Store(&d)
+	s.responder.Set(arp.Desired{Links: d.Links, Addresses: d.Plan.L2(s.node)})
+	s.writer.Set(d.Plan, d.View.Nodes, d.Services)
+	s.report()
+}
+
+// report has the SpeakerStatus say what is known now.
+func (s *speaker) report() {
+	d := s.last.Load()
+	if d == nil {
+		return
+	}
+	seen := s.responder.Observed()
+	var links []announce.Link
+	for i := range d.View.Nodes {
+		if n := &d.View.Nodes[i]; n.Name == s.node {
+			links = n.Links
+		}
+	}
+	s.own.Set(status.Own{Links: links, Announced: len(seen.Answering), Errors: seen.Errors})
+}
+
+// What a speaker that is not ready says of itself.
+var (
+	errUndecided = errors.New("the objects of the cluster are not read yet")
+	errStopping  = errors.New("stopping")
+)
+
+// ready reports whether the speaker announces all that it should.
+func (s *speaker) ready(*http.Request) error {
+	switch seen := s.responder.Observed(); {
+	case s.stopping.Load():
+		return errStopping
+	case s.last.Load() == nil:
+		return errUndecided
+	case len(seen.Errors) > 0:
+		return fmt.Errorf("%d links are not served", len(seen.Errors))
+	default:
+		return nil
+	}
+}
+
+// grace is how long to go on after the last address was taken over: neighbours
+// may still ask while they learn of it.
+const grace = time.Second
+
+// handOver goes on announcing until other nodes have taken over, which they do as
+// soon as the API server tells them that this speaker terminates; at most for shutdownDelay.
+func (s *speaker) handOver() {
+	s.stopping.Store(true)
+	s.log.Info("stopping: handing over")
+	deadline := time.Now().Add(s.shutdownDelay)
+	free := time.Now()
+	for now := free; now.Before(deadline) && now.Sub(free) < grace; now = time.Now() {
+		if d := s.last.Load(); d != nil && len(d.Plan.L2(s.node)) > 0 {
+			free = now
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -1,0 +1,150 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// gather is how long changes of a node's own status are gathered before it is written.
+const gather = 200 * time.Millisecond
+
+// retry is how long to wait after a write that failed.
+const retry = 2 * time.Second
+
+// Own is what a speaker says of its own node.
+type Own struct {
+	Links     []announce.Link
+	Announced int
+	// Errors say of a link, by name, why it is not served.
+	Errors map[string]string
+}
+
+// A Speaker writes the SpeakerStatus of its node.
+type Speaker struct {
+	client client.Client
+	node   string
+	log    logr.Logger
+	own    atomic.Pointer[Own]
+	wake   chan struct{}
+}
+
+// NewSpeaker returns a Speaker for a node.
+func NewSpeaker(c client.Client, node string, log logr.Logger) *Speaker {
+	return &Speaker{client: c, node: node, log: log, wake: make(chan struct{}, 1)}
+}
+
+// Set says what is to be written. It does not block; the last call wins.
+func (s *Speaker) Set(o Own) {
+	s.own.Store(&o)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// NeedLeaderElection reports that every speaker writes for its own node.
+func (s *Speaker) NeedLeaderElection() bool { return false }
+
+// Start writes until ctx ends.
+func (s *Speaker) Start(ctx context.Context) error {
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+			again = time.After(gather)
+		case <-again:
+			again = nil
+			if err := s.write(ctx, *s.own.Load()); err != nil {
+				s.log.Info("could not write the SpeakerStatus, trying again", "reason", err.Error())
+				again = time.After(retry)
+			}
+		}
+	}
+}
+
+// write creates the SpeakerStatus if there is none, and patches what has changed.
+func (s *Speaker) write(ctx context.Context, o Own) error {
+	var before v1beta1.SpeakerStatus
+	err := s.client.Get(ctx, types.NamespacedName{Name: s.node}, &before)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	if err != nil {
+		if before, err = s.create(ctx); err != nil {
+			return err
+		}
+	}
+	after := before.DeepCopy()
+	fill(&after.Status, o)
+	if equality.Semantic.DeepEqual(before.Status, after.Status) {
+		return nil
+	}
+	if err := s.client.Status().Patch(ctx, after, client.MergeFrom(&before)); err != nil {
+		return fmt.Errorf("patch: %w", err)
+	}
+	return nil
+}
+
+// create makes the SpeakerStatus, which goes when its Node goes.
+func (s *Speaker) create(ctx context.Context) (v1beta1.SpeakerStatus, error) {
+	var node corev1.Node
+	if err := s.client.Get(ctx, types.NamespacedName{Name: s.node}, &node); err != nil {
+		return v1beta1.SpeakerStatus{}, fmt.Errorf("get Node: %w", err)
+	}
+	status := v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{
+		Name:            s.node,
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID}},
+	}}
+	if err := s.client.Create(ctx, &status); err != nil {
+		return status, fmt.Errorf("create: %w", err)
+	}
+	return status, nil
+}
+
+// maxInterfaces is how many interfaces a SpeakerStatus may have.
+const maxInterfaces = 256
+
+func fill(s *v1beta1.SpeakerStatusStatus, o Own) {
+	s.Interfaces = nil
+	for _, l := range o.Links[:min(len(o.Links), maxInterfaces)] {
+		i := v1beta1.SpeakerInterface{Name: l.Name, DefaultRoutes: l.DefaultRoutes}
+		for _, p := range l.Subnets {
+			i.Subnets = append(i.Subnets, p.String())
+		}
+		s.Interfaces = append(s.Interfaces, i)
+	}
+	s.AnnouncedAddresses = int32(o.Announced)
+	meta.SetStatusCondition(&s.Conditions, ready(o.Errors))
+}
+
+func ready(errs map[string]string) metav1.Condition {
+	c := metav1.Condition{Type: v1beta1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Announcing", Message: "all that is to be announced is"}
+	if len(errs) == 0 {
+		return c
+	}
+	c.Status, c.Reason = metav1.ConditionFalse, "LinkFailed"
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(errs)) {
+		parts = append(parts, name+": "+errs[name])
+	}
+	c.Message = strings.Join(parts, "; ")
+	return c
+}

@@ -1,0 +1,133 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+	"golang.org/x/sync/errgroup"
+)
+
+// writers is how many statuses are written at the same time.
+const writers = 4
+
+// A Writer writes the conditions of Services.
+type Writer struct {
+	client   client.Client
+	recorder events.EventRecorder
+	node     string
+	log      logr.Logger
+
+	queue workqueue.TypedRateLimitingInterface[announce.Key]
+	// current is what is to be said now, of the Services that this node reports on.
+	current atomic.Pointer[current]
+}
+
+type current struct {
+	plan    announce.Plan
+	reports map[announce.Key]Report
+}
+
+// NewWriter returns a Writer for a node.
+func NewWriter(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Writer {
+	return &Writer{
+		client: c, recorder: recorder, node: node, log: log,
+		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[announce.Key]()),
+	}
+}
+
+// Set says what is to be written. It does not block; the last call wins.
+func (w *Writer) Set(plan announce.Plan, nodes []announce.Node, services map[announce.Key]kube.Service) {
+	now := &current{plan: plan, reports: map[announce.Key]Report{}}
+	var due []announce.Key
+	for _, r := range Reports(plan, nodes, w.node) {
+		now.reports[r.Service] = r
+		if !r.Says(services[r.Service].Announced) {
+			due = append(due, r.Service)
+		}
+	}
+	w.current.Store(now)
+	for _, k := range due {
+		w.queue.Add(k)
+	}
+}
+
+// NeedLeaderElection reports that every speaker writes for its own node.
+func (w *Writer) NeedLeaderElection() bool { return false }
+
+// Start writes until ctx ends. What cannot be written is tried again, ever more slowly.
+func (w *Writer) Start(ctx context.Context) error {
+	var group errgroup.Group
+	for range writers {
+		group.Go(func() error {
+			for w.next(ctx) {
+			}
+			return nil
+		})
+	}
+	<-ctx.Done()
+	w.queue.ShutDown()
+	return group.Wait()
+}
+
+func (w *Writer) next(ctx context.Context) bool {
+	k, shutdown := w.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer w.queue.Done(k)
+	if err := w.write(ctx, k); err != nil {
+		w.log.Info("could not write the condition of a Service, trying again", "service", k.String(), "reason", err.Error())
+		w.queue.AddRateLimited(k)
+		return true
+	}
+	w.queue.Forget(k)
+	return true
+}
+
+// write says of a Service what is to be said now.
+func (w *Writer) write(ctx context.Context, k announce.Key) error {
+	now := w.current.Load()
+	r, ok := now.reports[k]
+	if !ok {
+		return nil // another node reports by now
+	}
+	var svc corev1.Service
+	if err := w.client.Get(ctx, types.NamespacedName{Namespace: k.Namespace, Name: k.Name}, &svc); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	before := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced).DeepCopy()
+	after := svc.DeepCopy()
+	if !meta.SetStatusCondition(&after.Status.Conditions, r.condition(svc.Generation)) {
+		return nil
+	}
+	// No lock on the version: the patch touches this condition alone, and of two
+	// speakers that disagree the one who is right will see it and write again.
+	err := w.client.Status().Patch(ctx, after, client.StrategicMergeFrom(&svc))
+	if err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("patch status: %w", err)
+	}
+	for _, a := range gained(now.plan.Of(k), w.node, before) {
+		w.recorder.Eventf(after, nil, corev1.EventTypeNormal, "nodeAssigned", "Announce",
+			"announcing %s from node %q with protocol \"layer2\"", a.Address, w.node)
+	}
+	if r.Reason != string(announce.Announced) && (before == nil || before.Reason != r.Reason) {
+		w.recorder.Eventf(after, nil, corev1.EventTypeWarning, "announceFailed", "Announce", "%s", r.Message)
+	}
+	return nil
+}
