@@ -64,7 +64,7 @@ func runAnchor(p paths) error {
 }
 
 func openAnchor(p paths) (net.Listener, error) {
-	if err := mountPrivately(p); err != nil {
+	if err := mountAnchor(p); err != nil {
 		return nil, err
 	}
 	return net.Listen("unix", p.anchorSocket())
@@ -89,7 +89,7 @@ type None struct{}
 // AddHosts makes the namespaces of hosts.
 func (v *service) AddHosts(names []string, _ *None) error {
 	for _, name := range names {
-		if err := addHost(v.s.paths, name); err != nil {
+		if err := v.s.addHost(name); err != nil {
 			return fmt.Errorf("add host %s: %w", name, err)
 		}
 	}

@@ -27,6 +27,9 @@ func (l *Lab) Host(name string) *Host {
 	return &Host{Name: name, net: l.namespace(name, "net"), uts: l.namespace(name, "uts")}
 }
 
+// Hosts returns the names of all hosts.
+func (l *Lab) Hosts() []string { return hostNames(l.options.Nodes) }
+
 // namespace returns a path to a host's namespace that is good outside of the lab as well.
 func (l *Lab) namespace(host, kind string) string {
 	root := filepath.Join("/proc", strconv.Itoa(l.state.Anchor.PID), "root")

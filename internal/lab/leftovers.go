@@ -8,26 +8,18 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 )
 
-const cgroupRoot = "/sys/fs/cgroup"
+// cleanPatience is how long a lab that was ended may hold on to what it had.
+const cleanPatience = 20 * time.Second
 
 // removeLeftovers removes what a dead lab leaves: the link to it if something still holds its network, cgroups and files.
 // The caller holds the lab's lock.
 func removeLeftovers(ctx context.Context, p paths) error {
-	return errors.Join(removeHostLink(p), removeCgroups(ctx, p), removeFiles(p))
-}
-
-func removeFiles(p paths) error {
-	if err := os.RemoveAll(p.dir()); err != nil {
-		return err
-	}
-	os.Remove("/var/lib/cni") // where the anchor mounts its own; stays if somebody uses it
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, cleanPatience)
+	defer cancel()
+	return errors.Join(removeHostLink(p), removeCgroups(ctx, p), os.RemoveAll(p.dir()))
 }
 
 // removeCgroups removes the nodes' cgroups of every hierarchy. A dying process may hold one for a moment.
@@ -56,41 +48,4 @@ func tryRemoveCgroups(p paths) error {
 		}
 	}
 	return nil
-}
-
-// leftCgroups lists the lab's cgroups, children first. They are below the root of cgroup v2, or of each hierarchy of v1.
-func leftCgroups(p paths) ([]string, error) {
-	var found []string
-	for _, pattern := range []string{"*", "*/*"} {
-		tops, err := filepath.Glob(filepath.Join(cgroupRoot, pattern))
-		if err != nil {
-			return nil, err
-		}
-		for _, top := range tops {
-			if !strings.HasPrefix(filepath.Base(top), p.cgroupPrefix()) {
-				continue
-			}
-			below, err := directories(top)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, below...)
-		}
-	}
-	slices.Reverse(found)
-	return found, nil
-}
-
-func directories(top string) ([]string, error) {
-	var found []string
-	err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil && entry.IsDir() {
-			found = append(found, path)
-		}
-		return err
-	})
-	return found, err
 }

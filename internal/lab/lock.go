@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -62,4 +63,31 @@ func stillThere(f *os.File) (bool, error) {
 func unlockLab(f *os.File) {
 	os.Remove(f.Name())
 	f.Close()
+}
+
+// lockOrphan takes the lab's lock. One that outlived its creator by a moment is waited for.
+func lockOrphan(ctx context.Context, o Options, p paths) (*os.File, error) {
+	lock, err := lockLab(p)
+	if !errors.Is(err, errLocked) {
+		return lock, err
+	}
+	s, err := readState(p)
+	if err == nil && !s.Detached && !s.Creator.alive() {
+		if err := s.Anchor.kill(ctx); err != nil {
+			return nil, fmt.Errorf("end orphaned lab %s: %w", o.Name, err)
+		}
+		return lockDead(ctx, p)
+	}
+	return nil, fmt.Errorf("a lab named %q runs already, or is being started: end it with `make lab-down`, or use another name", o.Name)
+}
+
+// lockDead takes the lock of a lab that ends right now.
+func lockDead(ctx context.Context, p paths) (lock *os.File, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanPatience)
+	defer cancel()
+	err = eventually(ctx, "lock "+p.lock(), func(context.Context) error {
+		lock, err = lockLab(p)
+		return err
+	})
+	return lock, err
 }

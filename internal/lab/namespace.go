@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kinds are the namespaces that every host has of its own.
+// kinds are the namespaces of a host that a file in the anchor's mount namespace holds.
 var kinds = []struct {
 	name string
 	flag int
@@ -20,7 +20,7 @@ var kinds = []struct {
 	{"uts", unix.CLONE_NEWUTS},
 }
 
-// onThread runs f on a thread of its own, which is thrown away if f leaves it in another namespace.
+// onThread runs f on a thread of its own, which ends with it: f may leave the thread in other namespaces.
 func onThread(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
@@ -30,9 +30,9 @@ func onThread(f func() error) error {
 	return <-result
 }
 
-// addHost makes a host's namespaces and holds each by a mount, in the anchor's mount namespace.
-func addHost(p paths, host string) error {
-	return onThread(func() error {
+// addHost makes a host's namespaces and returns its mount namespace. The others are held by files.
+func addHost(p paths, host string) (mounts int, err error) {
+	err = onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWUTS); err != nil {
 			return fmt.Errorf("unshare: %w", err)
 		}
@@ -40,12 +40,20 @@ func addHost(p paths, host string) error {
 			return fmt.Errorf("set host name: %w", err)
 		}
 		for _, kind := range kinds {
-			if err := hold(fmt.Sprintf("/proc/thread-self/ns/%s", kind.name), p.namespace(host, kind.name)); err != nil {
+			if err := hold("/proc/thread-self/ns/"+kind.name, p.namespace(host, kind.name)); err != nil {
 				return err
 			}
 		}
-		return nil
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("unshare mounts: %w", err)
+		}
+		if err := mountHost(); err != nil {
+			return err
+		}
+		mounts, err = unix.Open("/proc/thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		return err
 	})
+	return mounts, err
 }
 
 func hold(namespace, path string) error {
@@ -59,12 +67,19 @@ func hold(namespace, path string) error {
 }
 
 // inHost runs f in a host's namespaces. It works within the anchor only; others use Host.Do.
-func inHost(p paths, host string, f func() error) error {
+func inHost(p paths, host string, mounts int, f func() error) error {
 	return onThread(func() error {
 		for _, kind := range kinds {
 			if err := enter(p.namespace(host, kind.name), kind.flag); err != nil {
 				return err
 			}
+		}
+		// A thread that shares its working directory with others cannot leave their mount namespace.
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return fmt.Errorf("unshare: %w", err)
+		}
+		if err := unix.Setns(mounts, unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("enter mounts of %s: %w", host, err)
 		}
 		return f()
 	})

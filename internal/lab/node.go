@@ -91,6 +91,7 @@ path = %[4]q
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = %[5]q
 restrict_oom_score_adj = true
+disable_apparmor = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = %[6]q

@@ -42,7 +42,8 @@ type supervisor struct {
 	paths    paths
 	detached atomic.Bool
 
-	mu         sync.Mutex // held over a fork, so that a process is known before its end is
+	mu         sync.Mutex     // held over a fork, so that a process is known before its end is
+	mounts     map[string]int // each host's mount namespace
 	components map[string]*running
 	byPID      map[int]*running
 }
@@ -56,7 +57,7 @@ type running struct {
 }
 
 func newSupervisor(p paths) *supervisor {
-	return &supervisor{paths: p, components: map[string]*running{}, byPID: map[int]*running{}}
+	return &supervisor{paths: p, mounts: map[string]int{}, components: map[string]*running{}, byPID: map[int]*running{}}
 }
 
 // reap collects all that ends, until the anchor does.
@@ -93,6 +94,17 @@ func describe(status unix.WaitStatus) string {
 		return "killed by " + unix.SignalName(status.Signal())
 	}
 	return fmt.Sprintf("exit status %d", status.ExitStatus())
+}
+
+func (s *supervisor) addHost(name string) error {
+	mounts, err := addHost(s.paths, name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mounts[name] = mounts
+	return nil
 }
 
 func (s *supervisor) run(c Component) error {
@@ -153,7 +165,7 @@ func (s *supervisor) fork(c Component) (int, error) {
 	}
 	defer null.Close()
 	var pid int
-	err = inHost(s.paths, c.Host, func() error {
+	err = inHost(s.paths, c.Host, s.mounts[c.Host], func() error {
 		pid, err = syscall.ForkExec(c.Args[0], c.Args, &syscall.ProcAttr{
 			Dir:   "/",
 			Env:   append(os.Environ(), c.Env...),

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -94,6 +96,9 @@ func execCommand(o *lab.Options) *cobra.Command {
 			l, err := attach(cmd, o)
 			if err != nil {
 				return err
+			}
+			if !slices.Contains(l.Hosts(), args[0]) {
+				return fmt.Errorf("no host %q; there are %s", args[0], strings.Join(l.Hosts(), ", "))
 			}
 			run := l.Host(args[0]).Command(cmd.Context(), args[1], args[2:]...)
 			run.Stdin, run.Stdout, run.Stderr = os.Stdin, os.Stdout, os.Stderr
