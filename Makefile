@@ -1,0 +1,94 @@
+# Fairlead. `make` prints what can be made.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+ARCH     ?= $(shell go env GOARCH)
+REGISTRY ?= ghcr.io/fairlead-lb
+TAG      ?= dev
+NODES    ?= 3
+PROXY    ?= nftables
+
+TOOL     := go tool -modfile=go.tools.mod
+LAB      := build/lab
+GOBUILD  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+# The images of this machine's architecture have the short names.
+IMAGES   := build/images$(if $(filter-out $(shell go env GOARCH),$(ARCH)),/$(ARCH))
+
+.PHONY: help
+help: ## Print this help.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ See it
+.PHONY: demo lab-up lab-down
+demo: images $(LAB) ## Show Fairlead on a cluster on this machine (Linux, root).
+	@go run ./internal/demo
+
+lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables.
+	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY)
+
+lab-down: $(LAB) ## End that cluster.
+	@$(LAB) down
+
+.PHONY: $(LAB)
+$(LAB):
+	@mkdir -p build && go build -o $(LAB) ./internal/lab/cmd/lab
+
+##@ Build
+.PHONY: build images images-all
+build: ## Build the binaries into build/bin.
+	@mkdir -p build/bin/$(ARCH)
+	GOARCH=$(ARCH) $(GOBUILD) -o build/bin/$(ARCH)/fairlead-controller ./controller
+	GOARCH=$(ARCH) $(GOBUILD) -o build/bin/$(ARCH)/fairlead-speaker ./speaker
+
+images: build ## Make build/images/controller.tar and speaker.tar: ARCH=amd64 or arm64.
+	@mkdir -p $(IMAGES)
+	@go run ./internal/image/cmd/image -arch $(ARCH) -name $(REGISTRY)/controller:$(TAG) -program build/bin/$(ARCH)/fairlead-controller -o $(IMAGES)/controller.tar
+	@go run ./internal/image/cmd/image -arch $(ARCH) -name $(REGISTRY)/speaker:$(TAG) -program build/bin/$(ARCH)/fairlead-speaker -user 0:0 -o $(IMAGES)/speaker.tar
+
+images-all: ## Make the images of both architectures.
+	@$(MAKE) --no-print-directory images ARCH=amd64
+	@$(MAKE) --no-print-directory images ARCH=arm64
+
+##@ Test
+.PHONY: test test-unit test-race test-envtest test-e2e fuzz bench
+test: test-unit test-race test-envtest test-e2e ## Run all tests.
+
+# Tests that start a cluster, or parts of one, have targets of their own.
+CLUSTER := ./internal/e2e/... ./internal/envtest/... ./internal/lab/...
+UNIT     = $(shell go list ./... | grep -v -E '/internal/(e2e|envtest|lab)(/|$$)')
+
+test-unit: ## Run the unit, model and driver tests.
+	go test $(UNIT)
+
+test-race: ## Run them again with the race detector.
+	go test -race -count=1 $(UNIT)
+
+test-envtest: $(LAB) ## Run the reconcilers against a real API server.
+	go test -count=1 ./internal/envtest/...
+
+test-e2e: images ## Run the stories on a cluster on this machine (Linux, root).
+	go test -count=1 -timeout 45m ./internal/lab/... ./internal/e2e/...
+
+FUZZTIME ?= 30s
+fuzz: ## Fuzz every parser: FUZZTIME=30s each.
+	go test -run '^$$' -fuzz FuzzParseRange -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzRequest -fuzztime $(FUZZTIME) ./internal/kube
+	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/arp
+
+bench: ## Run the benchmarks.
+	go test -run '^$$' -bench . -benchmem ./ipam ./config ./speaker/announce ./speaker/arp
+
+##@ Keep in order
+.PHONY: generate verify lint
+generate: ## Generate deep copies and custom resource definitions from api/.
+	$(TOOL) controller-gen object crd:maxDescLen=100000 paths=./api/... output:crd:dir=manifests/crd
+
+verify: ## Fail if generated files or go.mod are not current.
+	@$(MAKE) --no-print-directory generate
+	go mod tidy
+	@if [ -n "$$(git status --porcelain -- api manifests/crd go.mod go.sum)" ]; then \
+	  git diff -- api manifests/crd go.mod go.sum; echo "generated files are not current: run make generate, go mod tidy, and commit"; exit 1; fi
+
+lint: ## Run the linters.
+	$(TOOL) golangci-lint run ./...
