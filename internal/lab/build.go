@@ -48,7 +48,7 @@ func (r recipe) build(ctx context.Context, o Options, source, out string) error 
 	args := append([]string{"build", "-v", "-trimpath", "-ldflags", r.ldflags, "-o", out + "/"}, r.packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = filepath.Join(source, r.module)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=") // those of this module may not suit
 	// An interrupted go command waits for its compilers, whose output it would otherwise leave half-written.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

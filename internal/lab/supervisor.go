@@ -53,7 +53,7 @@ type running struct {
 	Component
 	pid  int // 0 when not running
 	exit string
-	done chan struct{}
+	done chan struct{} // closed when not running
 }
 
 func newSupervisor(p paths) *supervisor {
@@ -113,7 +113,9 @@ func (s *supervisor) run(c Component) error {
 		s.mu.Unlock()
 		return fmt.Errorf("start %s: there already is one", c.Name)
 	}
-	s.components[c.Name] = &running{Component: c}
+	ended := make(chan struct{})
+	close(ended)
+	s.components[c.Name] = &running{Component: c, exit: "never started", done: ended}
 	s.mu.Unlock()
 	return s.start(c.Name)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -100,7 +101,7 @@ func (l *Lab) bringUp(ctx context.Context, source string) error {
 	if err := l.writeCredentials(); err != nil {
 		return err
 	}
-	l.options.logf("Starting the control plane and %d nodes.", l.options.Nodes)
+	l.options.logf("Starting the control plane and %s.", strings.Join(l.Nodes(), ", "))
 	if err := l.startCluster(ctx, source); err != nil {
 		return err
 	}
