@@ -45,7 +45,9 @@ type Reconciler struct {
 	Options
 	ledger ledger
 	start  sync.Mutex
-	queue  workqueue.TypedRateLimitingInterface[Request]
+	// told are the Services, by UID, whose users know that they are not served.
+	told  sync.Map
+	queue workqueue.TypedRateLimitingInterface[Request]
 }
 
 // New returns a Reconciler that has read nothing yet.
@@ -62,7 +64,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (reconcile.Resu
 	if req == configuration {
 		return reconcile.Result{}, r.reconfigure(ctx)
 	}
-	return reconcile.Result{}, r.service(ctx, req.NamespacedName)
+	return r.service(ctx, req.NamespacedName)
 }
 
 // adopt rebuilds the ledger before the first decision.
@@ -138,19 +140,19 @@ func (r *Reconciler) enqueue(k ipam.Key) {
 }
 
 // service gathers, decides and applies for one Service.
-func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) error {
+func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (reconcile.Result, error) {
 	var svc corev1.Service
 	err := r.Client.Get(ctx, name, &svc)
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("get Service: %w", err)
+		return reconcile.Result{}, fmt.Errorf("get Service: %w", err)
 	}
 	key := ipam.Key{Namespace: name.Namespace, Name: name.Name}
 	if err != nil || !svc.DeletionTimestamp.IsZero() || !r.Class.Serves(&svc) {
-		return r.leave(ctx, key, &svc)
+		return r.unserved(&svc), r.leave(ctx, key, &svc)
 	}
 	ns := kube.Namespace(svc.Namespace)
 	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns); err != nil {
-		return fmt.Errorf("get Namespace: %w", err)
+		return reconcile.Result{}, fmt.Errorf("get Namespace: %w", err)
 	}
 
 	out := r.ledger.decide(entry{kube.ServiceOf(&svc), ns.Labels})
@@ -160,12 +162,12 @@ func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) err
 	render(after, out.Decision, out.pools, time.Now())
 	written, err := r.write(ctx, &svc, after)
 	if err != nil || !written {
-		return err
+		return reconcile.Result{}, err
 	}
 	for _, e := range transition(&svc, after, out.Decision, out.pools) {
 		r.Recorder.Eventf(after, nil, e.kind, e.reason, "Assign", "%s", e.message)
 	}
-	return nil
+	return reconcile.Result{}, nil
 }
 
 // leave gives back what a Service held that is gone or no longer ours.

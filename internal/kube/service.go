@@ -32,6 +32,14 @@ func (c Class) Validate() error {
 	return nil
 }
 
+// String says which Services are ours.
+func (c Class) String() string {
+	if c.Classless {
+		return fmt.Sprintf("class %q and Services without a class", c.Name)
+	}
+	return fmt.Sprintf("class %q", c.Name)
+}
+
 // Serves reports whether a Service is ours: of type LoadBalancer, of our class
 // or of none.
 func (c Class) Serves(svc *corev1.Service) bool {

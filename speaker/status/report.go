@@ -2,7 +2,6 @@ package status
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,7 +63,7 @@ func report(of []announce.Announcement) Report {
 	r := Report{Service: of[0].Service, Status: metav1.ConditionTrue, Reason: string(announce.Announced)}
 	var parts []string
 	for _, a := range of {
-		part := fmt.Sprintf("%s by node %s on %s (layer 2)", a.Address, a.Node, strings.Join(a.Links, ", "))
+		part := by(a) + " on " + strings.Join(a.Links, ", ") + " (layer 2)"
 		if a.Node == "" {
 			part = fmt.Sprintf("%s by nobody: %s", a.Address, a.Message)
 			if r.Status == metav1.ConditionTrue {
@@ -77,15 +76,10 @@ func report(of []announce.Announcement) Report {
 	return r
 }
 
-// gained returns the addresses of a Service that a node announces and that its
-// condition, as it was, does not say so of.
-func gained(of []announce.Announcement, self string, before *metav1.Condition) []announce.Announcement {
-	return slices.DeleteFunc(slices.Clone(of), func(a announce.Announcement) bool {
-		return a.Node != self || before != nil && strings.Contains(before.Message, fmt.Sprintf("%s by node %s ", a.Address, self))
-	})
-}
+// by says who announces an address.
+func by(a announce.Announcement) string { return fmt.Sprintf("%s by node %s", a.Address, a.Node) }
 
-// conditionOf returns the condition that a Report makes.
+// condition returns the condition that a Report makes.
 func (r *Report) condition(generation int64) metav1.Condition {
 	return metav1.Condition{
 		Type: v1beta1.ServiceConditionAnnounced, Status: r.Status, Reason: r.Reason, Message: r.Message,

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,7 +18,6 @@ import (
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
-	"golang.org/x/sync/errgroup"
 )
 
 // writers is how many statuses are written at the same time.
@@ -122,12 +122,8 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 		}
 		return fmt.Errorf("patch status: %w", err)
 	}
-	for _, a := range gained(now.plan.Of(k), w.node, before) {
-		w.recorder.Eventf(after, nil, corev1.EventTypeNormal, "nodeAssigned", "Announce",
-			"announcing %s from node %q with protocol \"layer2\"", a.Address, w.node)
-	}
-	if r.Reason != string(announce.Announced) && (before == nil || before.Reason != r.Reason) {
-		w.recorder.Eventf(after, nil, corev1.EventTypeWarning, "announceFailed", "Announce", "%s", r.Message)
+	for _, e := range transition(now.plan.Of(k), w.node, before, r) {
+		w.recorder.Eventf(after, nil, e.kind, e.reason, "Announce", "%s", e.message)
 	}
 	return nil
 }

@@ -1,0 +1,54 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// event is something to tell the user once.
+type event struct{ kind, reason, message string }
+
+// Reasons of events, in the vocabulary that users of MetalLB know.
+const (
+	eventAssigned  = "nodeAssigned"
+	eventFailed    = "announceFailed"
+	eventWithdrawn = "Withdrawn"
+)
+
+// transition returns the events of a condition that a node has written: before is what it was.
+func transition(of []announce.Announcement, self string, before *metav1.Condition, r Report) []event {
+	var out []event
+	for _, a := range of {
+		if a.Node == self && !strings.Contains(messageOf(before), by(a)) {
+			out = append(out, event{corev1.EventTypeNormal, eventAssigned,
+				fmt.Sprintf("announcing %s from node %q with protocol \"layer2\"", a.Address, self)})
+		}
+	}
+	switch was := reasonOf(before); {
+	case r.Reason == was, r.Reason == string(announce.Announced):
+	case r.Reason != string(announce.NoEndpoints):
+		out = append(out, event{corev1.EventTypeWarning, eventFailed, r.Message})
+	case was != "": // a new Service whose pods are still starting is nothing to tell of
+		out = append(out, event{corev1.EventTypeNormal, eventWithdrawn, r.Message})
+	}
+	return out
+}
+
+func reasonOf(c *metav1.Condition) string {
+	if c == nil {
+		return ""
+	}
+	return c.Reason
+}
+
+func messageOf(c *metav1.Condition) string {
+	if c == nil {
+		return ""
+	}
+	return c.Message
+}
