@@ -58,11 +58,10 @@ func (n node) proxy() Component {
 // writeConfigs writes the configuration of all that runs on the node.
 func (n node) writeConfigs() error {
 	files := map[string]string{
-		"containerd.toml":     n.containerdConfig(),
-		"resolv.conf":         "", // nobody answers names in the lab
-		"cni/10-lab.conflist": toJSON(n.cniConfig()),
-		"kubelet.json":        toJSON(n.kubeletConfig()),
-		"proxy.json":          toJSON(n.proxyConfig()),
+		"containerd.toml": n.containerdConfig(),
+		"resolv.conf":     "", // nobody answers names in the lab
+		"kubelet.json":    toJSON(n.kubeletConfig()),
+		"proxy.json":      toJSON(n.proxyConfig()),
 	}
 	for name, content := range files {
 		if err := os.MkdirAll(filepath.Dir(n.in(name)), 0o755); err != nil {
@@ -72,7 +71,7 @@ func (n node) writeConfigs() error {
 			return err
 		}
 	}
-	return nil
+	return n.writeCNI()
 }
 
 // containerdConfig keeps the score of the machine's own processes, which it may lack the right to better.
@@ -103,32 +102,10 @@ runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 BinaryName = "runc"
 SystemdCgroup = false
-`, n.in("containerd"), n.in("containerd-state"), n.lab.paths.containerd(n.name()), n.in("opt"), PauseImage, cniDir, n.in("cni"))
+`, n.in("containerd"), n.in("containerd-state"), n.lab.paths.containerd(n.name()), n.in("opt"), PauseImage, n.in("cni-bin"), n.in("cni"))
 }
 
 type object = map[string]any
-
-// cniConfig gives every pod a link of its own to the node, which routes.
-func (n node) cniConfig() object {
-	var ranges []any
-	for _, cidr := range PodCIDRs(n.n) {
-		ranges = append(ranges, []object{{"subnet": cidr.String()}})
-	}
-	return object{
-		"cniVersion": "1.0.0",
-		"name":       "lab",
-		"plugins": []object{{
-			"type":   "ptp",
-			"ipMasq": false,
-			"ipam": object{
-				"type":    "host-local",
-				"dataDir": n.in("cni-data"),
-				"ranges":  ranges,
-				"routes":  []object{{"dst": defaultV4.String()}, {"dst": defaultV6.String()}},
-			},
-		}},
-	}
-}
 
 // kubeletConfig leaves resources alone: all nodes share the machine's.
 func (n node) kubeletConfig() object {

@@ -22,7 +22,7 @@ func TestCNIConfig(t *testing.T) {
 	var want any
 	text := `{
 		"cniVersion": "1.0.0", "name": "lab",
-		"plugins": [{"type": "ptp", "ipMasq": false, "ipam": {
+		"plugins": [{"type": "lab-no-dad"}, {"type": "ptp", "ipMasq": false, "ipam": {
 			"type": "host-local", "dataDir": "/var/lib/fairlead-lab/test/node-2/cni-data",
 			"ranges": [[{"subnet": "10.244.2.0/24"}], [{"subnet": "fd44:0:0:2::/64"}]],
 			"routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]}}]}`

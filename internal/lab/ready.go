@@ -29,6 +29,9 @@ func eventually(ctx context.Context, what string, f func(context.Context) error)
 		}
 		select {
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return fmt.Errorf("%s: %w", what, context.Cause(ctx)) // what it waited for is not to blame
+			}
 			return fmt.Errorf("%s: %w (%w)", what, last, context.Cause(ctx))
 		case <-time.After(50 * time.Millisecond):
 		}
