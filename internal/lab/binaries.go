@@ -5,13 +5,12 @@ package lab
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // recipe is a nested module and what is built from it.
@@ -50,7 +49,7 @@ func ensureBinaries(ctx context.Context, o Options, source string) (string, erro
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	lock, err := lockFile(filepath.Join(cache, "lock"), unix.LOCK_EX)
+	lock, err := lockCache(ctx, o, filepath.Join(cache, "lock"))
 	if err != nil {
 		return "", err
 	}
@@ -59,6 +58,19 @@ func ensureBinaries(ctx context.Context, o Options, source string) (string, erro
 		return dir, nil // somebody else built it meanwhile
 	}
 	return dir, buildBinaries(ctx, o, source, dir)
+}
+
+// lockCache waits until nobody else builds.
+func lockCache(ctx context.Context, o Options, path string) (lock *os.File, err error) {
+	if lock, err = lockFile(path); !errors.Is(err, errLocked) {
+		return lock, err
+	}
+	o.logf("Waiting for somebody else who builds Kubernetes.")
+	err = eventually(ctx, "wait for another build", func(context.Context) error {
+		lock, err = lockFile(path)
+		return err
+	})
+	return lock, err
 }
 
 // cacheDir returns the folder of everything that is worth keeping between labs.

@@ -14,10 +14,13 @@ import (
 	"time"
 )
 
-// buildBinaries builds beside dir and renames, so that dir is complete if it is there.
+// buildBinaries builds beside dir and then renames, so that dir is complete if it is there.
 func buildBinaries(ctx context.Context, o Options, source, dir string) error {
 	o.logf("Building Kubernetes and etcd: the first time about ten minutes on two cores, seconds if Go's build cache is warm.")
 	started := time.Now()
+	if err := removeUnfinished(filepath.Dir(dir)); err != nil {
+		return err
+	}
 	temp, err := os.MkdirTemp(filepath.Dir(dir), "build-")
 	if err != nil {
 		return err
@@ -41,6 +44,20 @@ func buildBinaries(ctx context.Context, o Options, source, dir string) error {
 	}
 	o.logf("Built them in %s, to %s.", time.Since(started).Round(time.Second), dir)
 	return os.Rename(temp, dir)
+}
+
+// removeUnfinished removes what a killed build left. The caller holds the cache's lock.
+func removeUnfinished(cache string) error {
+	left, err := filepath.Glob(filepath.Join(cache, "build-*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // build runs go build, which names each package that it compiles.

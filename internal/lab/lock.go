@@ -20,7 +20,7 @@ func lockLab(p paths) (*os.File, error) {
 		return nil, err
 	}
 	for {
-		f, err := lockFile(p.lock(), unix.LOCK_EX|unix.LOCK_NB)
+		f, err := lockFile(p.lock())
 		if err != nil {
 			return nil, err
 		}
@@ -32,12 +32,13 @@ func lockLab(p paths) (*os.File, error) {
 	}
 }
 
-func lockFile(path string, how int) (*os.File, error) {
+// lockFile locks a file, or returns errLocked.
+func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), how); err != nil {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, errLocked
