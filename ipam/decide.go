@@ -16,6 +16,9 @@ func Decide(st *State, r Request) Decision {
 	if r.Invalid != "" {
 		return Decision{Addresses: st.held[r.Service], Reason: InvalidRequest, Message: r.Invalid}
 	}
+	if len(r.Families) == 0 {
+		return Decision{Addresses: st.held[r.Service], Reason: InvalidRequest, Message: "the Service has no IP family (spec.ipFamilies)"}
+	}
 	d := Decision{Reason: Assigned}
 	if a, odd := r.odd(); odd {
 		d.fault(FamilyMismatch, "asks for %s, but the Service has no %s (see spec.ipFamilies)", a, config.FamilyOf(a))

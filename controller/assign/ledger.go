@@ -88,13 +88,13 @@ func (l *ledger) decide(e entry) outcome {
 	return out
 }
 
-// release takes everything from a Service. Its addresses, which it has no more, are in the outcome.
+// release takes everything from a Service.
 func (l *ledger) release(k ipam.Key) outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.waiting, k)
-	out := outcome{Decision: ipam.Decision{Addresses: slices.Clone(l.state.Held(k))}}
-	l.touch(out.Addresses)
+	l.touch(l.state.Held(k))
+	var out outcome
 	if l.state.Release(k) {
 		out.served = l.serveWaiting()
 	}
@@ -108,12 +108,10 @@ func (l *ledger) reconfigure(s *config.Snapshot) []ipam.Key {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state.Reconfigure(s)
-	for _, w := range l.inOrder() {
-		l.settle(w)
-	}
 	keys := l.state.Stale()
-	for k := range l.waiting {
-		keys = append(keys, k)
+	for _, e := range l.inOrder() {
+		l.settle(e)
+		keys = append(keys, e.key())
 	}
 	return keys
 }
@@ -123,6 +121,9 @@ func (l *ledger) settle(e entry) (d ipam.Decision, freed bool) {
 	k := e.key()
 	if len(l.state.Held(k)) == 0 {
 		l.state.Adopt(k, e.service.Shown)
+	}
+	if e.service.Terminating {
+		return ipam.Decision{Addresses: l.state.Held(k), Reason: ipam.Assigned}, false
 	}
 	if d, foreign := l.foreign(e); foreign {
 		l.waiting[k] = e
@@ -223,6 +224,13 @@ func (l *ledger) takeTouched() []string {
 	out := slices.Sorted(maps.Keys(l.touched))
 	clear(l.touched)
 	return out
+}
+
+// pooled reports whether all of some addresses belong to pools.
+func (l *ledger) pooled(addrs []netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return l.state.PoolsOf([]netip.Addr{a}) == nil })
 }
 
 // loaded reports whether the ledger may be asked to decide.

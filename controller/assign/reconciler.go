@@ -88,7 +88,7 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	}
 	var ours []entry
 	for i := range services.Items {
-		if svc := &services.Items[i]; r.Class.Serves(svc) && svc.DeletionTimestamp.IsZero() {
+		if svc := &services.Items[i]; r.Class.Serves(svc) {
 			ours = append(ours, entry{kube.ServiceOf(svc), namespaces[svc.Namespace]})
 		}
 	}
@@ -147,8 +147,14 @@ func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (re
 		return reconcile.Result{}, fmt.Errorf("get Service: %w", err)
 	}
 	key := ipam.Key{Namespace: name.Namespace, Name: name.Name}
-	if err != nil || !svc.DeletionTimestamp.IsZero() || !r.Class.Serves(&svc) {
+	switch {
+	case err != nil:
+		r.spread(r.ledger.release(key))
+		return reconcile.Result{}, nil
+	case !r.Class.Serves(&svc):
 		return r.unserved(&svc), r.leave(ctx, key, &svc)
+	case !svc.DeletionTimestamp.IsZero():
+		return reconcile.Result{}, nil // it shows its addresses, and so holds them, until it is gone
 	}
 	ns := kube.Namespace(svc.Namespace)
 	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns); err != nil {
@@ -170,15 +176,18 @@ func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (re
 	return reconcile.Result{}, nil
 }
 
-// leave gives back what a Service held that is gone or no longer ours.
+// leave gives back what a Service held that is no longer ours, and removes what was
+// written to it: its addresses only if they are ours to give.
 func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Service) error {
-	out := r.ledger.release(key)
-	r.spread(out)
-	if svc.Name == "" || !svc.DeletionTimestamp.IsZero() || (len(out.Addresses) == 0 && !kube.Marked(svc)) {
+	r.spread(r.ledger.release(key))
+	if !kube.Marked(svc) {
 		return nil
 	}
 	after := svc.DeepCopy()
-	unrender(after, out.Addresses)
+	unrender(after)
+	if r.ledger.pooled(addresses(svc)) {
+		after.Status.LoadBalancer.Ingress = nil
+	}
 	_, err := r.write(ctx, svc, after)
 	return err
 }

@@ -35,12 +35,8 @@ func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time)
 	})
 }
 
-// unrender removes what Fairlead has written to a Service that is no longer its own.
-// Addresses are removed only where they are those that it held.
-func unrender(svc *corev1.Service, held []netip.Addr) {
-	if len(held) > 0 && slices.Equal(addresses(svc), held) {
-		svc.Status.LoadBalancer.Ingress = nil
-	}
+// unrender removes the annotation and the conditions that Fairlead writes.
+func unrender(svc *corev1.Service) {
 	mark(svc, nil)
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)

@@ -57,6 +57,8 @@ type Service struct {
 	Namespace, Name string
 	Labels          map[string]string
 	Created         time.Time
+	// Terminating: the Service is being deleted, but still there.
+	Terminating bool
 	// Families in the Service's order; none while it has no cluster IP.
 	Families []v1beta1.IPFamily
 	// RequireAll: ipFamilyPolicy is RequireDualStack.
@@ -83,9 +85,9 @@ func ServiceOf(svc *corev1.Service) Service {
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name,
 		Labels:  copyLabels(svc.Labels),
-		Created: svc.CreationTimestamp.Time,
-		Local:   svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
-		Marked:  Marked(svc),
+		Created: svc.CreationTimestamp.Time, Terminating: !svc.DeletionTimestamp.IsZero(),
+		Local:  svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		Marked: Marked(svc),
 	}
 	for _, f := range svc.Spec.IPFamilies {
 		s.Families = append(s.Families, v1beta1.IPFamily(f))

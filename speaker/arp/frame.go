@@ -29,8 +29,9 @@ func parse(frame []byte) (request, error) {
 	switch {
 	case f.EtherType != ethernet.EtherTypeARP, p.Operation != arp.OperationRequest:
 		return request{}, fmt.Errorf("operation %d of ethertype %#04x: not an ARP request", p.Operation, uint16(f.EtherType))
-	case p.HardwareType != 1 || len(p.SenderHardwareAddr) != 6 || !p.SenderIP.Is4() || !p.TargetIP.Is4():
-		return request{}, fmt.Errorf("hardware type %d: not Ethernet and IPv4", p.HardwareType)
+	case p.HardwareType != 1 || p.ProtocolType != uint16(ethernet.EtherTypeIPv4) ||
+		len(p.SenderHardwareAddr) != 6 || !p.SenderIP.Is4() || !p.TargetIP.Is4():
+		return request{}, fmt.Errorf("hardware type %d, protocol %#04x: not Ethernet and IPv4", p.HardwareType, p.ProtocolType)
 	}
 	return request{p.SenderHardwareAddr, p.SenderIP, p.TargetIP}, nil
 }

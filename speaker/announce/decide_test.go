@@ -1,0 +1,314 @@
+package announce
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/config"
+)
+
+func ad(spec v1beta1.L2AdvertisementSpec) v1beta1.L2Advertisement {
+	return v1beta1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "l"}, Spec: spec}
+}
+
+func snapshot(ads ...v1beta1.L2Advertisement) *config.Snapshot {
+	for i := range ads {
+		ads[i].Name = fmt.Sprintf("l%d", i)
+	}
+	s, _ := config.Build(config.Objects{
+		Pools: []v1beta1.IPAddressPool{{ObjectMeta: metav1.ObjectMeta{Name: "main", Labels: map[string]string{"zone": "a"}},
+			Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24", "2001:db8::/64"}}}},
+		L2Advertisements: ads,
+	})
+	return s
+}
+
+func labelled(k, v string) []metav1.LabelSelector {
+	return []metav1.LabelSelector{{MatchLabels: map[string]string{k: v}}}
+}
+
+// node is a healthy node with one interface on the addresses' segment.
+func node(name string, edit ...func(*Node)) Node {
+	n := Node{Name: name, Ready: true, SpeakerReady: true, Labels: map[string]string{"name": name}, Links: []Link{
+		{Name: "eth0", Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, DefaultRoutes: []config.Family{config.IPv4}},
+	}}
+	for _, e := range edit {
+		e(&n)
+	}
+	return n
+}
+
+func service(edit ...func(*Service)) Service {
+	s := Service{Key: Key{"ns", "web"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: map[string]int{"a": 1}}
+	for _, e := range edit {
+		e(&s)
+	}
+	return s
+}
+
+func local(nodes ...string) func(*Service) {
+	return func(s *Service) {
+		s.Local, s.Endpoints = true, map[string]int{}
+		for _, n := range nodes {
+			s.Endpoints[n]++
+		}
+		s.Endpoints[""]++
+	}
+}
+
+func TestDecide(t *testing.T) {
+	everywhere := ad(v1beta1.L2AdvertisementSpec{})
+	unready := func(n *Node) { n.Ready = false }
+	stopping := func(n *Node) { n.SpeakerReady = false }
+	excluded := func(n *Node) { n.Excluded = true }
+	noNetwork := func(n *Node) { n.NetworkUnavailable = true }
+	links := func(ls ...Link) func(*Node) { return func(n *Node) { n.Links = ls } }
+	onSegment := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25")}
+	elsewhere := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+
+	cases := map[string]struct {
+		reason  string
+		ads     []v1beta1.L2Advertisement
+		nodes   []Node
+		service Service
+		node    string
+		links   []string
+		why     Reason
+		message string
+	}{
+		"OnlyNode": {
+			reason: "a node that can, does", ads: []v1beta1.L2Advertisement{everywhere}, nodes: []Node{node("a")}, service: service(),
+			node: "a", links: []string{"eth0"}, why: Announced,
+		},
+		"NoAdvertisement": {
+			reason: "the most frequent mistake of MetalLB's users is told", nodes: []Node{node("a")}, service: service(),
+			why: NoAdvertisement, message: "no L2Advertisement is for pool main and this Service",
+		},
+		"AdvertisementOfOtherPool": {
+			reason: "an advertisement is for the pools it names", nodes: []Node{node("a")}, service: service(),
+			ads: []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{IPAddressPoolSelectors: labelled("zone", "b")})},
+			why: NoAdvertisement, message: "no L2Advertisement is for pool main and this Service",
+		},
+		"AdvertisementByPoolLabel": {
+			reason: "or selects", nodes: []Node{node("a")}, service: service(),
+			ads:  []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{IPAddressPoolSelectors: labelled("zone", "a")})},
+			node: "a", links: []string{"eth0"}, why: Announced,
+		},
+		"AdvertisementOfOtherServices": {
+			reason: "an advertisement is for the Services it selects", nodes: []Node{node("a")}, service: service(),
+			ads: []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{ServiceSelectors: labelled("tier", "gold")})},
+			why: NoAdvertisement, message: "no L2Advertisement is for pool main and this Service",
+		},
+		"NoEndpoints": {
+			reason: "an address that leads nowhere is not announced", ads: []v1beta1.L2Advertisement{everywhere}, nodes: []Node{node("a")},
+			service: service(func(s *Service) { s.Endpoints = nil }),
+			why:     NoEndpoints, message: "the Service has no ready endpoint",
+		},
+		"NoPool": {
+			reason: "an address of no pool is not ours to announce", ads: []v1beta1.L2Advertisement{everywhere}, nodes: []Node{node("a")},
+			service: service(func(s *Service) { s.Addresses = []netip.Addr{netip.MustParseAddr("203.0.113.1")} }),
+			why:     NoPool, message: "the address belongs to no IPAddressPool",
+		},
+		"NodeSelectors": {
+			reason: "only nodes that an advertisement selects", nodes: []Node{node("a"), node("b"), node("c")}, service: service(),
+			ads:  []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{NodeSelectors: labelled("name", "b")})},
+			node: "b", links: []string{"eth0"}, why: Announced,
+		},
+		"Preferred": {
+			reason: "the sum of the weights decides, over all advertisements", nodes: []Node{node("a"), node("b"), node("c")}, service: service(),
+			ads: []v1beta1.L2Advertisement{
+				ad(v1beta1.L2AdvertisementSpec{PreferredNodeSelectors: []v1beta1.PreferredNodeSelector{
+					{Weight: 5, Preference: labelled("name", "a")[0]}, {Weight: 4, Preference: labelled("name", "c")[0]}}}),
+				ad(v1beta1.L2AdvertisementSpec{PreferredNodeSelectors: []v1beta1.PreferredNodeSelector{{Weight: 2, Preference: labelled("name", "c")[0]}}}),
+			},
+			node: "c", links: []string{"eth0"}, why: Announced,
+		},
+		"PreferredButUnready": {
+			reason: "health goes before preference", nodes: []Node{node("a", unready), node("b")}, service: service(),
+			ads: []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{PreferredNodeSelectors: []v1beta1.PreferredNodeSelector{
+				{Weight: 5, Preference: labelled("name", "a")[0]}}})},
+			node: "b", links: []string{"eth0"}, why: Announced,
+		},
+		"StoppingHandsOver": {
+			reason: "a speaker that stops is followed by another", nodes: []Node{node("a", stopping), node("b")}, service: service(),
+			ads: []v1beta1.L2Advertisement{everywhere}, node: "b", links: []string{"eth0"}, why: Announced,
+		},
+		"AllUnready": {
+			reason: "an outage of the control plane makes every node look unready, and withdraws nothing",
+			nodes:  []Node{node("a", unready, stopping)}, service: service(),
+			ads: []v1beta1.L2Advertisement{everywhere}, node: "a", links: []string{"eth0"}, why: Announced,
+		},
+		"Local": {
+			reason: "with externalTrafficPolicy Local, only where the pods are", nodes: []Node{node("a"), node("b"), node("c")}, service: service(local("c")),
+			ads: []v1beta1.L2Advertisement{everywhere}, node: "c", links: []string{"eth0"}, why: Announced,
+		},
+		"Nobody": {
+			reason:  "each node's obstacle is told, the first that was met",
+			nodes:   []Node{node("a", excluded), node("b", noNetwork), node("c"), node("d", links()), node("e", unready, excluded)},
+			service: service(local("a", "b", "d")),
+			ads:     []v1beta1.L2Advertisement{everywhere}, why: NoNode,
+			message: "no node can announce: 2 labelled node.kubernetes.io/exclude-from-external-load-balancers, 1 with condition NetworkUnavailable, " +
+				"1 without a ready endpoint (externalTrafficPolicy: Local), 1 without a suitable network interface",
+		},
+		"NoNodes": {
+			reason: "before any node is known", service: service(), ads: []v1beta1.L2Advertisement{everywhere},
+			why: NoNode, message: "no node is known",
+		},
+		"LinkOnSegment": {
+			reason: "the interface whose subnet has the address, not that of the default route", service: service(),
+			nodes: []Node{node("a", links(Link{Name: "eth0", Subnets: elsewhere, DefaultRoutes: []config.Family{config.IPv4}}, Link{Name: "eth1", Subnets: onSegment}))},
+			ads:   []v1beta1.L2Advertisement{everywhere}, node: "a", links: []string{"eth1"}, why: Announced,
+		},
+		"LinkOfDefaultRoute": {
+			reason: "an address of no attached subnet is for a router to route here", service: service(),
+			nodes: []Node{node("a", links(Link{Name: "eth0", Subnets: elsewhere, DefaultRoutes: []config.Family{config.IPv4}}, Link{Name: "eth1"}))},
+			ads:   []v1beta1.L2Advertisement{everywhere}, node: "a", links: []string{"eth0"}, why: Announced,
+		},
+		"LinkByName": {
+			reason: "names and patterns decide alone; two advertisements add up", service: service(),
+			nodes: []Node{node("a", links(Link{Name: "eth0", Subnets: onSegment}, Link{Name: "bond1"}, Link{Name: "bond0"}, Link{Name: "wlan0"}))},
+			ads: []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{Interfaces: []string{"bond*"}}),
+				ad(v1beta1.L2AdvertisementSpec{Interfaces: []string{"eth0", "bond1"}})},
+			node: "a", links: []string{"bond0", "bond1", "eth0"}, why: Announced,
+		},
+		"NodeWithoutNamedLink": {
+			reason: "a node without the interface does not stand", service: service(),
+			nodes: []Node{node("a"), node("b", links(Link{Name: "bond0"})), node("c")},
+			ads:   []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{Interfaces: []string{"bond0"}})},
+			node:  "b", links: []string{"bond0"}, why: Announced,
+		},
+		"LinksOfTheNodesOwnAdvertisements": {
+			reason: "an advertisement that does not select a node gives it no interfaces", service: service(),
+			nodes: []Node{node("b", links(Link{Name: "eth0"}, Link{Name: "eth1"}))},
+			ads: []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{Interfaces: []string{"eth0"}, NodeSelectors: labelled("name", "a")}),
+				ad(v1beta1.L2AdvertisementSpec{Interfaces: []string{"eth1"}, NodeSelectors: labelled("name", "b")})},
+			node: "b", links: []string{"eth1"}, why: Announced,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			plan := Decide(snapshot(tc.ads...), View{Nodes: tc.nodes, Services: []Service{tc.service}})
+			want := []Announcement{{tc.service.Key, tc.service.Addresses[0], tc.node, tc.links, tc.why, tc.message}}
+			if diff := cmp.Diff(want, plan.Announcements, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("\n%s\nDecide(…): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestElection states what makes the election safe, over random clusters.
+func TestElection(t *testing.T) {
+	s := snapshot(ad(v1beta1.L2AdvertisementSpec{}))
+	rapid.Check(t, func(t *rapid.T) {
+		var v View
+		for i := range rapid.IntRange(1, 8).Draw(t, "nodes") {
+			v.Nodes = append(v.Nodes, node(fmt.Sprintf("node-%d", i), func(n *Node) {
+				n.Ready = rapid.Bool().Draw(t, "ready")
+				n.SpeakerReady = rapid.Bool().Draw(t, "speaker")
+				n.Excluded = rapid.IntRange(0, 3).Draw(t, "excluded") == 0
+			}))
+		}
+		for i := range rapid.IntRange(1, 20).Draw(t, "services") {
+			v.Services = append(v.Services, service(func(s *Service) {
+				s.Name = fmt.Sprintf("web-%d", i)
+				s.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
+			}))
+		}
+		plan := Decide(s, v)
+
+		shuffled := View{slices.Clone(v.Nodes), slices.Clone(v.Services)}
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		r.Shuffle(len(shuffled.Nodes), func(i, j int) {
+			shuffled.Nodes[i], shuffled.Nodes[j] = shuffled.Nodes[j], shuffled.Nodes[i]
+		})
+		r.Shuffle(len(shuffled.Services), func(i, j int) {
+			shuffled.Services[i], shuffled.Services[j] = shuffled.Services[j], shuffled.Services[i]
+		})
+		if !cmp.Equal(plan, Decide(s, shuffled), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })) {
+			t.Fatal("the plan depends on the order of its input")
+		}
+
+		byName := map[string]Node{}
+		anyHealthy := false
+		for _, n := range v.Nodes {
+			byName[n.Name] = n
+			anyHealthy = anyHealthy || n.Ready && n.SpeakerReady && !n.Excluded
+		}
+		for _, a := range plan.Announcements {
+			n := byName[a.Node]
+			if a.Node != "" && (n.Excluded || anyHealthy && !(n.Ready && n.SpeakerReady)) {
+				t.Fatalf("%s is announced by %+v", a.Address, n)
+			}
+		}
+
+		// Who loses a node that announces nothing notices nothing, and of who
+		// announces, only its own addresses move.
+		gone := rapid.IntRange(0, len(v.Nodes)-1).Draw(t, "gone")
+		name := v.Nodes[gone].Name
+		wasHealthy := v.Nodes[gone].Ready && v.Nodes[gone].SpeakerReady && !v.Nodes[gone].Excluded
+		without := View{slices.Delete(slices.Clone(v.Nodes), gone, gone+1), v.Services}
+		after := Decide(s, without)
+		for i, a := range plan.Announcements {
+			onlyHealthy := wasHealthy && !slices.ContainsFunc(without.Nodes, func(n Node) bool { return n.Ready && n.SpeakerReady && !n.Excluded })
+			if b := after.Announcements[i]; a.Node != name && a.Node != b.Node && !onlyHealthy {
+				t.Fatalf("%s moved from %s to %s when %s was lost", a.Address, a.Node, b.Node, name)
+			}
+		}
+	})
+}
+
+func TestSpread(t *testing.T) {
+	s := snapshot(ad(v1beta1.L2AdvertisementSpec{}))
+	v := View{Nodes: []Node{node("node-1"), node("node-2"), node("node-3"), node("node-4")}}
+	for i := range 250 {
+		v.Services = append(v.Services, service(func(s *Service) {
+			s.Name, s.Addresses = fmt.Sprint(i), []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
+		}))
+	}
+	plan := Decide(s, v)
+	for _, n := range v.Nodes {
+		// 62.5 is expected; a binomial is within 4 standard deviations (27) but for 1 in 16,000.
+		if got := len(plan.L2(n.Name)); got < 35 || got > 90 {
+			t.Errorf("%s announces %d of 250", n.Name, got)
+		}
+	}
+}
+
+func Example() {
+	plan := Decide(snapshot(ad(v1beta1.L2AdvertisementSpec{})), View{
+		Nodes:    []Node{node("node-1"), node("node-2", func(n *Node) { n.Ready = false })},
+		Services: []Service{service(), service(local(), func(s *Service) { s.Name = "mail" })},
+	})
+	for _, a := range plan.Announcements {
+		fmt.Println(a.Service, a.Address, a.Reason, a.Node+a.Message)
+	}
+	// Output:
+	// ns/mail 192.0.2.7 NoNode no node can announce: 2 without a ready endpoint (externalTrafficPolicy: Local)
+	// ns/web 192.0.2.7 Announced node-1
+}
+
+// BenchmarkDecide is one decision for a whole cluster.
+func BenchmarkDecide(b *testing.B) {
+	s := snapshot(ad(v1beta1.L2AdvertisementSpec{}))
+	var v View
+	for i := range 5 {
+		v.Nodes = append(v.Nodes, node(fmt.Sprintf("node-%d", i)))
+	}
+	for i := range 3000 {
+		v.Services = append(v.Services, service(func(s *Service) {
+			s.Name, s.Addresses = fmt.Sprint(i), []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
+		}))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Decide(s, v)
+	}
+}
