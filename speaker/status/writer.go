@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,9 @@ import (
 
 // writers is how many statuses are written at the same time.
 const writers = 4
+
+// catchUp is how long a newer version of a Service may be on its way here.
+const catchUp = 20 * time.Millisecond
 
 // A Writer writes the conditions of Services.
 type Writer struct {
@@ -113,13 +117,16 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	if !meta.SetStatusCondition(&after.Status.Conditions, r.condition(svc.Generation)) {
 		return nil
 	}
-	// No lock on the version: the patch touches this condition alone, and of two
-	// speakers that disagree the one who is right will see it and write again.
-	err := w.client.Status().Patch(ctx, after, client.StrategicMergeFrom(&svc))
-	if err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
+	// With a lock on the version, so that what is told by event happened just now:
+	// the Service as it was read may be older than what this node wrote last.
+	patch := client.StrategicMergeFrom(&svc, client.MergeFromWithOptimisticLock{})
+	switch err := w.client.Status().Patch(ctx, after, patch); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case apierrors.IsConflict(err):
+		w.queue.AddAfter(k, catchUp)
+		return nil
+	case err != nil:
 		return fmt.Errorf("patch status: %w", err)
 	}
 	for _, e := range transition(now.plan.Of(k), w.node, before, r) {
