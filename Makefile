@@ -22,7 +22,7 @@ help: ## Print this help.
 ##@ See it
 .PHONY: demo lab-up lab-down
 demo: images $(LAB) ## Show Fairlead on a cluster on this machine (Linux, root).
-	@go run ./internal/demo
+	@go build -o build/demo ./internal/demo && build/demo
 
 lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables.
 	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY)
