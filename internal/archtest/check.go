@@ -39,7 +39,7 @@ type checker struct {
 	faults []string
 }
 
-func (c *checker) fault(format string, args ...any) {
+func (c *checker) faultf(format string, args ...any) {
 	c.faults = append(c.faults, fmt.Sprintf(format, args...))
 }
 
@@ -47,16 +47,16 @@ func (c *checker) pkg(p *Package) {
 	name, _ := c.ours(p.Path)
 	for _, n := range []string{path.Base(p.Path), strings.TrimSuffix(p.Name, "_test")} {
 		if slices.Contains(vague, n) {
-			c.fault("%s: %q says nothing of what the package is for", name, n)
+			c.faultf("%s: %q says nothing of what the package is for", name, n)
 			break
 		}
 	}
 	if len(p.Files) > 0 && p.Doc == "" {
-		c.fault("%s: has no package comment", name)
+		c.faultf("%s: has no package comment", name)
 	}
 	rule := c.rule(name)
 	if rule == nil {
-		c.fault("%s: is not in the table", name)
+		c.faultf("%s: is not in the table", name)
 		return
 	}
 	for _, i := range p.Imports {
@@ -64,7 +64,7 @@ func (c *checker) pkg(p *Package) {
 	}
 	for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
 		if other, ours := c.ours(i); ours && c.rule(other) == nil {
-			c.fault("%s: its tests import %s, which is not in the table", name, other)
+			c.faultf("%s: its tests import %s, which is not in the table", name, other)
 		}
 	}
 }
@@ -72,18 +72,18 @@ func (c *checker) pkg(p *Package) {
 func (c *checker) imports(name string, rule *Rule, imported string) {
 	if other, ours := c.ours(imported); ours {
 		if c.rule(other) == nil {
-			c.fault("%s: imports %s, which is not in the table", name, other)
+			c.faultf("%s: imports %s, which is not in the table", name, other)
 		}
 		if !slices.ContainsFunc(rule.Ours, func(pattern string) bool { return matches(pattern, other) }) {
-			c.fault("%s: may not import %s", name, other)
+			c.faultf("%s: may not import %s", name, other)
 		}
 		return
 	}
 	switch {
 	case anyAbove(rule.Never, imported):
-		c.fault("%s: may never import %s", name, imported)
+		c.faultf("%s: may never import %s", name, imported)
 	case rule.Only != nil && !standard(imported) && !anyAbove(rule.Only, imported):
-		c.fault("%s: may import only %s beyond the standard library, not %s", name, strings.Join(rule.Only, ", "), imported)
+		c.faultf("%s: may import only %s beyond the standard library, not %s", name, strings.Join(rule.Only, ", "), imported)
 	}
 }
 
