@@ -65,8 +65,9 @@ var Table = []Rule{
 	// The drivers, which know the network and nothing of Kubernetes.
 	{Package: "speaker/link", Never: kubernetes},
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link"}, Never: kubernetes},
-	{Package: "speaker/arp", Ours: []string{"speaker/announce", "speaker/link", "speaker/responder"}, Never: kubernetes},
-	{Package: "speaker/ndp", Ours: []string{"speaker/announce", "speaker/link", "speaker/responder"}, Never: kubernetes},
+	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},
+	{Package: "speaker/arp", Ours: []string{"speaker/announce", "speaker/link", "speaker/sieve"}, Never: kubernetes},
+	{Package: "speaker/ndp", Ours: []string{"speaker/announce", "speaker/link", "speaker/sieve"}, Never: kubernetes},
 
 	// What both binaries share.
 	{Package: "internal/kube", Ours: []string{"api/v1beta1"}, Never: sockets},
