@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -45,6 +47,8 @@ type ManagerOptions struct {
 	Cache cache.Options
 }
 
+const forever = 10 * 365 * 24 * time.Hour
+
 // NewManager returns a manager with Fairlead's scheme. Its client has no rate
 // limit of its own: API priority and fairness is the API server's.
 func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
@@ -54,17 +58,21 @@ func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
 	}
 	rc = rest.CopyConfig(rc)
 	rc.QPS = -1
+	rc.Wrap(func(rt http.RoundTripper) http.RoundTripper { return patient{rt} })
 	if o.Cache.DefaultTransform == nil {
 		o.Cache.DefaultTransform = cache.TransformStripManagedFields()
 	}
 	return ctrl.NewManager(rc, ctrl.Options{
 		Scheme:                        scheme,
+		MapperProvider:                newMapper,
 		Cache:                         o.Cache,
 		HealthProbeBindAddress:        o.HealthAddress,
 		LeaderElection:                o.LeaderElection != "",
 		LeaderElectionID:              o.LeaderElection,
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
+		// An API server that is away is waited for, however long.
+		Controller: config.Controller{CacheSyncTimeout: forever},
 		Metrics: metricsserver.Options{
 			BindAddress:    o.MetricsAddress,
 			SecureServing:  true,

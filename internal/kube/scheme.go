@@ -2,9 +2,14 @@ package kube
 
 import (
 	"fmt"
+	"net/http"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
@@ -19,4 +24,18 @@ func NewScheme() (*runtime.Scheme, error) {
 		return nil, fmt.Errorf("register Fairlead's kinds: %w", err)
 	}
 	return s, nil
+}
+
+// newMapper returns the resources of the kinds that Fairlead reads and writes. They
+// are known beforehand, so that a binary starts while the API server is away.
+func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+	m := meta.NewDefaultRESTMapper(nil)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Service"), meta.RESTScopeNamespace)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
+	m.Add(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), meta.RESTScopeNamespace)
+	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "SpeakerStatus"} {
+		m.Add(v1beta1.GroupVersion.WithKind(kind), meta.RESTScopeRoot)
+	}
+	return m, nil
 }
