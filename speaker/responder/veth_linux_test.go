@@ -186,12 +186,7 @@ func TestSegment(t *testing.T) {
 				t.Error("the neighbour did not ask")
 			}
 
-			if f.protocol.For(netip.IPv6Unspecified()) {
-				s.run(neighbour, "ip addr add "+f.vip.String()+"/128 dev br0")
-				show := func() string { return s.run(neighbour, "ip addr show dev br0") }
-				s.eventually("a duplicate is refused", func() bool { return strings.Contains(show(), "dadfailed") }, show)
-				s.run(neighbour, "ip addr del "+f.vip.String()+"/128 dev br0")
-			}
+			s.refusesDuplicate(f)
 
 			a.announce()
 			b.announce(f.vip)
@@ -210,6 +205,26 @@ func TestSegment(t *testing.T) {
 			s.knows("the neighbour finds it again", f.vip, b.link.MAC, "REACHABLE")
 		})
 	}
+}
+
+// refusesDuplicate has the neighbour find out that it cannot have the address too.
+func (s *segment) refusesDuplicate(f family) {
+	s.Helper()
+	if f.vip.Is4() {
+		arping, err := exec.LookPath("arping")
+		if err != nil {
+			return // the kernel itself does not look for duplicates (RFC 5227)
+		}
+		cmd := exec.Command("ip", "netns", "exec", s.names[neighbour], arping, "-D", "-c", "1", "-w", "2", "-I", "br0", f.vip.String())
+		if out, err := cmd.CombinedOutput(); err == nil {
+			s.Errorf("the neighbour thinks that nobody has %s:\n%s", f.vip, out)
+		}
+		return
+	}
+	s.run(neighbour, "ip addr add "+f.vip.String()+"/128 dev br0")
+	show := func() string { return s.run(neighbour, "ip addr show dev br0") }
+	s.eventually("a duplicate is refused", func() bool { return strings.Contains(show(), "dadfailed") }, show)
+	s.run(neighbour, "ip addr del "+f.vip.String()+"/128 dev br0")
 }
 
 func hardware(group netip.Addr) string { return ethernet(group).String() }
@@ -234,5 +249,25 @@ func TestManyAddresses(t *testing.T) {
 				t.Errorf("member of %d groups, want %d", got, len(groups))
 			}
 		})
+	}
+}
+
+// TestLinkWithoutIPv6 has a link told of on which no group can be joined, and served once one can.
+func TestLinkWithoutIPv6(t *testing.T) {
+	s := newSegment(t)
+	s.run(nodeA, "ip link set eth0 mtu 1200") // the kernel has no IPv6 on a link with less than 1280
+	for _, f := range families {
+		r := s.start(nodeA, f.protocol)
+		r.announce(f.vip)
+		if len(f.groups) == 0 {
+			s.eventually("needs none", func() bool { return len(r.Observed().Answering) == 1 }, func() string { return fmt.Sprint(r.Observed().Errors) })
+			continue
+		}
+		s.eventually("an error", func() bool {
+			return strings.HasPrefix(r.Observed().Errors["eth0"], "join groups on eth0: ff02::1:ff00:7: ")
+		}, func() string { return fmt.Sprint(r.Observed().Errors) })
+		s.run(nodeA, "ip link set eth0 mtu 1500")
+		s.eventually("served", func() bool { return len(r.Observed().Answering) == 1 && len(r.Observed().Errors) == 0 },
+			func() string { return fmt.Sprint(r.Observed().Errors) })
 	}
 }
