@@ -17,11 +17,12 @@ type Field struct {
 }
 
 const (
-	// maxExact is how many addresses a filter can tell apart: a program has at
-	// most 4,096 instructions, and old kernels give a socket 20 KiB for it.
-	maxExact = 1000
+	// maxExact is how many addresses a filter can tell apart. Old kernels give a
+	// socket 20 KiB for filters, a comparison takes up to 16 bytes of them, and
+	// while one filter replaces another there are two.
+	maxExact = 400
 	// maxNetworks is how many /96 networks of IPv6 addresses it can tell apart.
-	maxNetworks = 32
+	maxNetworks = 8
 	// chunk is how many comparisons share a return: jumps are at most 255 long.
 	chunk = 250
 	// whole is how much of a frame passes.
