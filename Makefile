@@ -75,9 +75,10 @@ fuzz: ## Fuzz every parser: FUZZTIME=30s each.
 	go test -run '^$$' -fuzz FuzzParseRange -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzRequest -fuzztime $(FUZZTIME) ./internal/kube
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/arp
+	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/ndp
 
 bench: ## Run the benchmarks.
-	go test -run '^$$' -bench . -benchmem ./ipam ./config ./speaker/announce ./speaker/arp
+	go test -run '^$$' -bench . -benchmem ./ipam ./config ./speaker/announce ./speaker/sieve
 
 ##@ Keep in order
 .PHONY: generate verify lint

@@ -23,6 +23,8 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/agent"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/arp"
+	"github.com/fairlead-lb/fairlead/speaker/ndp"
+	"github.com/fairlead-lb/fairlead/speaker/responder"
 	"github.com/fairlead-lb/fairlead/speaker/status"
 )
 
@@ -38,12 +40,13 @@ func (everyNode) NeedLeaderElection() bool          { return false }
 // speaker is everything that runs on a node.
 type speaker struct {
 	options
-	log       logr.Logger
-	mgr       manager.Manager
-	responder *arp.Responder
-	writer    *status.Writer
-	own       *status.Speaker
-	agent     *agent.Agent
+	log logr.Logger
+	mgr manager.Manager
+	// arp and ndp answer for the IPv4 and the IPv6 addresses.
+	arp, ndp *responder.Responder
+	writer   *status.Writer
+	own      *status.Speaker
+	agent    *agent.Agent
 
 	// last is the latest decision; nil before the first.
 	last atomic.Pointer[agent.Decided]
@@ -89,7 +92,8 @@ func run(ctx context.Context, o options) error {
 // wire makes the parts, leaves first, and adds them to the manager.
 func (s *speaker) wire() error {
 	c := s.mgr.GetClient()
-	s.responder = arp.New(s.log.WithName("arp"), s.report)
+	s.arp = responder.New(arp.Protocol{}, s.log.WithName("arp"), s.report)
+	s.ndp = responder.New(ndp.Protocol{}, s.log.WithName("ndp"), s.report)
 	s.writer = status.NewWriter(c, s.mgr.GetEventRecorder(component), s.node, s.log.WithName("status"))
 	s.own = status.NewSpeaker(c, s.node, s.log.WithName("status"))
 	s.agent = agent.New(agent.Options{
@@ -97,12 +101,11 @@ func (s *speaker) wire() error {
 		Log: s.log.WithName("agent"), Apply: s.apply,
 	})
 	metrics.NewSpeaker(ctrlmetrics.Registry, metrics.Speaker{
-		Announced: func() int { return len(s.responder.Observed().Answering) },
-		Requests:  s.responder.Stats.Requests.Load, Replies: s.responder.Stats.Replies.Load,
-		Gratuitous: s.responder.Stats.Gratuitous.Load, Errors: s.responder.Stats.Errors.Load,
+		Announced: func() int { n, _ := s.observed(); return n },
+		ARP:       packets(&s.arp.Stats), NDP: packets(&s.ndp.Stats),
 	})
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
-	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, everyNode(s.responder.Run), everyNode(watch)} {
+	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
 		if err := s.mgr.Add(r); err != nil {
 			return err
 		}
@@ -113,12 +116,32 @@ func (s *speaker) wire() error {
 	return s.mgr.AddReadyzCheck("announcing", s.ready)
 }
 
+func packets(s *responder.Stats) metrics.Packets {
+	return metrics.Packets{Requests: s.Requests.Load, Replies: s.Replies.Load, Claims: s.Claims.Load, Errors: s.Errors.Load}
+}
+
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
 	s.last.Store(&d)
-	s.responder.Set(arp.Desired{Links: d.Links, Addresses: d.Plan.L2(s.node)})
+	desired := responder.Desired{Links: d.Links, Addresses: d.Plan.L2(s.node)}
+	s.arp.Set(desired)
+	s.ndp.Set(desired)
 	s.writer.Set(d.Plan, d.View.Nodes, d.Services)
 	s.report()
+}
+
+// observed joins what the responders do: how many addresses are announced, and, by link
+// and protocol, what is wrong.
+func (s *speaker) observed() (announced int, errs map[string]string) {
+	errs = map[string]string{}
+	for _, r := range []*responder.Responder{s.arp, s.ndp} {
+		seen := r.Observed()
+		announced += len(seen.Answering)
+		for name, err := range seen.Errors {
+			errs[name+" ("+r.Protocol().Name()+")"] = err
+		}
+	}
+	return announced, errs
 }
 
 // report has the SpeakerStatus say what is known now.
@@ -127,14 +150,14 @@ func (s *speaker) report() {
 	if d == nil {
 		return
 	}
-	seen := s.responder.Observed()
 	var links []announce.Link
 	for i := range d.View.Nodes {
 		if n := &d.View.Nodes[i]; n.Name == s.node {
 			links = n.Links
 		}
 	}
-	s.own.Set(status.Own{Links: links, Announced: len(seen.Answering), Errors: seen.Errors})
+	announced, errs := s.observed()
+	s.own.Set(status.Own{Links: links, Announced: announced, Errors: errs})
 }
 
 // What a speaker that is not ready says of itself.
@@ -145,13 +168,13 @@ var (
 
 // ready reports whether the speaker announces all that it should.
 func (s *speaker) ready(*http.Request) error {
-	switch seen := s.responder.Observed(); {
+	switch _, errs := s.observed(); {
 	case s.stopping.Load():
 		return errStopping
 	case s.last.Load() == nil:
 		return errUndecided
-	case len(seen.Errors) > 0:
-		return fmt.Errorf("%d links are not served", len(seen.Errors))
+	case len(errs) > 0:
+		return fmt.Errorf("%d links are not served", len(errs))
 	default:
 		return nil
 	}

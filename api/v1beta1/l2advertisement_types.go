@@ -3,7 +3,8 @@ package v1beta1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // L2Advertisement has the addresses of some pools announced on the local
-// network segment: one node answers ARP for each address.
+// network segment: one node answers ARP for each IPv4 address, and neighbour
+// solicitations (NDP) for each IPv6 address.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -36,24 +36,32 @@ func (c *Controller) ForgetPool(name string) {
 type Speaker struct {
 	// Announced returns how many addresses are announced now.
 	Announced func() int
-	// Requests, Replies, Gratuitous and Errors return counts of ARP packets since the start.
-	Requests, Replies, Gratuitous, Errors func() uint64
+	ARP, NDP  Packets
+}
+
+// Packets return counts of packets of a protocol since the start.
+type Packets struct {
+	Requests, Replies, Claims, Errors func() uint64
 }
 
 // NewSpeaker registers the collectors of a speaker.
 func NewSpeaker(r prometheus.Registerer, s Speaker) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fairlead_l2_announced_addresses",
-		Help: "Addresses that this node answers ARP for.",
+		Help: "Addresses that this node answers ARP or NDP for.",
 	}, func() float64 { return float64(s.Announced()) }))
 	for _, c := range []struct {
 		name, help string
 		value      func() uint64
 	}{
-		{"fairlead_arp_requests_received_total", "ARP requests for addresses that this node announces.", s.Requests},
-		{"fairlead_arp_replies_sent_total", "ARP replies sent.", s.Replies},
-		{"fairlead_arp_gratuitous_sent_total", "Gratuitous ARP packets sent.", s.Gratuitous},
-		{"fairlead_arp_send_errors_total", "ARP packets that could not be sent.", s.Errors},
+		{"fairlead_arp_requests_received_total", "ARP requests for addresses that this node announces.", s.ARP.Requests},
+		{"fairlead_arp_replies_sent_total", "ARP replies sent.", s.ARP.Replies},
+		{"fairlead_arp_gratuitous_sent_total", "Gratuitous ARP packets sent.", s.ARP.Claims},
+		{"fairlead_arp_send_errors_total", "ARP packets that could not be sent.", s.ARP.Errors},
+		{"fairlead_ndp_solicitations_received_total", "Neighbour solicitations for addresses that this node announces.", s.NDP.Requests},
+		{"fairlead_ndp_replies_sent_total", "Neighbour advertisements sent in reply to solicitations.", s.NDP.Replies},
+		{"fairlead_ndp_unsolicited_sent_total", "Unsolicited neighbour advertisements sent.", s.NDP.Claims},
+		{"fairlead_ndp_send_errors_total", "NDP packets that could not be sent.", s.NDP.Errors},
 	} {
 		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
 			func() float64 { return float64(c.value()) }))

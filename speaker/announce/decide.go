@@ -27,9 +27,6 @@ func decide(s *config.Snapshot, nodes []Node, svc *Service, a netip.Addr) Announ
 		out.Reason, out.Message = r, message
 		return out
 	}
-	if config.FamilyOf(a) == config.IPv6 {
-		return no(UnsupportedFamily, "this version of Fairlead does not announce IPv6 addresses on layer 2")
-	}
 	if len(svc.Endpoints) == 0 {
 		return no(NoEndpoints, "the Service has no ready endpoint")
 	}

@@ -72,6 +72,8 @@ func TestDecide(t *testing.T) {
 	noNetwork := func(n *Node) { n.NetworkUnavailable = true }
 	links := func(ls ...Link) func(*Node) { return func(n *Node) { n.Links = ls } }
 	onSegment := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25")}
+	onSegment6 := []netip.Prefix{netip.MustParsePrefix("2001:db8::/64")}
+	sixth := func(s *Service) { s.Addresses = []netip.Addr{netip.MustParseAddr("2001:db8::7")} }
 	elsewhere := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 
 	cases := map[string]struct {
@@ -172,6 +174,20 @@ func TestDecide(t *testing.T) {
 			nodes: []Node{node("a", links(Link{Name: "eth0", Subnets: elsewhere, DefaultRoutes: []config.Family{config.IPv4}}, Link{Name: "eth1"}))},
 			ads:   []v1beta1.L2Advertisement{everywhere}, node: "a", links: []string{"eth0"}, why: Announced,
 		},
+		"IPv6LinkOnSegment": {
+			reason: "each family has its own subnets", service: service(sixth),
+			nodes: []Node{node("a", links(Link{Name: "eth0", Subnets: onSegment, DefaultRoutes: []config.Family{config.IPv6}}, Link{Name: "eth1", Subnets: onSegment6}))},
+			ads:   []v1beta1.L2Advertisement{everywhere}, node: "a", links: []string{"eth1"}, why: Announced,
+		},
+		"IPv6LinkOfDefaultRoute": {
+			reason: "and its own default route", service: service(sixth),
+			nodes: []Node{node("a", links(Link{Name: "eth0", Subnets: onSegment, DefaultRoutes: []config.Family{config.IPv4}}, Link{Name: "eth1", DefaultRoutes: []config.Family{config.IPv6}}))},
+			ads:   []v1beta1.L2Advertisement{everywhere}, node: "a", links: []string{"eth1"}, why: Announced,
+		},
+		"IPv6Nowhere": {
+			reason: "a node without IPv6 does not announce an IPv6 address", service: service(sixth), nodes: []Node{node("a")},
+			ads: []v1beta1.L2Advertisement{everywhere}, why: NoNode, message: "no node can announce: 1 without a suitable network interface",
+		},
 		"LinkByName": {
 			reason: "names and patterns decide alone; two advertisements add up", service: service(),
 			nodes: []Node{node("a", links(Link{Name: "eth0", Subnets: onSegment}, Link{Name: "bond1"}, Link{Name: "bond0"}, Link{Name: "wlan0"}))},
@@ -263,6 +279,37 @@ func TestElection(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestBothFamilies has a Service of two addresses announced by who can, each by its own.
+func TestBothFamilies(t *testing.T) {
+	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
+	only6 := func(n *Node) {
+		n.Links = []Link{{Name: "eth6", Subnets: []netip.Prefix{netip.MustParsePrefix("2001:db8::/64")}}}
+	}
+	both := func(n *Node) {
+		n.Links = append(n.Links, Link{Name: "eth6", DefaultRoutes: []config.Family{config.IPv6}})
+	}
+	on := func(a netip.Addr, link string) L2 { return L2{Address: a, Links: []string{link}} }
+	cases := map[string]struct {
+		nodes []Node
+		want  map[string][]L2
+	}{
+		"OneNode":  {[]Node{node("a", both)}, map[string][]L2{"a": {on(addrs[0], "eth0"), on(addrs[1], "eth6")}}},
+		"TwoNodes": {[]Node{node("a"), node("b", only6)}, map[string][]L2{"a": {on(addrs[0], "eth0")}, "b": {on(addrs[1], "eth6")}}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			plan := Decide(snapshot(ad(v1beta1.L2AdvertisementSpec{})), View{
+				Nodes: tc.nodes, Services: []Service{service(func(s *Service) { s.Addresses = addrs })},
+			})
+			for node, want := range tc.want {
+				if diff := cmp.Diff(want, plan.L2(node), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+					t.Errorf("%s: -want, +got:\n%s", node, diff)
+				}
+			}
+		})
+	}
 }
 
 func TestSpread(t *testing.T) {

@@ -32,7 +32,7 @@ type L2 struct {
 	Links   []string
 }
 
-// L2 returns what a node has to answer for, by address.
+// L2 returns what a node has to answer for, of both families, by address.
 func (p *Plan) L2(node string) []L2 {
 	var out []L2
 	for i := range p.Announcements {

@@ -21,8 +21,6 @@ const (
 	NoAdvertisement Reason = "NoAdvertisement"
 	// NoNode: no node may or can announce the address.
 	NoNode Reason = "NoNode"
-	// UnsupportedFamily: addresses of this family are not announced yet.
-	UnsupportedFamily Reason = "UnsupportedFamily"
 )
 
 // obstacle is why one node cannot announce one address. The order is that of checking.

@@ -13,7 +13,7 @@ import (
 	"slices"
 )
 
-// A Link is a network interface that can carry ARP: Ethernet, up, with a
+// A Link is a network interface that can carry ARP and NDP: Ethernet, up, with a
 // carrier, no part of a bond or bridge (whose frames its master sees), and not a
 // pod's.
 type Link struct {
@@ -37,7 +37,7 @@ type attributes struct {
 	veth                  bool
 }
 
-// usable reports whether an interface can carry ARP.
+// usable reports whether an interface can carry ARP and NDP.
 func (a *attributes) usable() bool {
 	return a.up && a.running && !a.loopback && a.master == 0 &&
 		a.encapsulation == "ether" && len(a.mac) == 6

@@ -31,7 +31,7 @@ const retry = 2 * time.Second
 type Own struct {
 	Links     []announce.Link
 	Announced int
-	// Errors say of a link, by name, why it is not served.
+	// Errors say of a link and protocol, by name, why it is not served.
 	Errors map[string]string
 }
 

@@ -1,4 +1,4 @@
-package arp
+package responder
 
 import (
 	"context"
@@ -27,6 +27,7 @@ type memory struct {
 
 	mu     sync.Mutex
 	filter *bpf.VM
+	groups []netip.Addr
 }
 
 func newMemory() *memory {
@@ -51,7 +52,7 @@ func (m *memory) Write(f []byte) (int, error) {
 	}
 }
 
-func (m *memory) SetBPF(raw []bpf.RawInstruction) error {
+func (m *memory) Admit(raw []bpf.RawInstruction, groups []netip.Addr) error {
 	program, ok := bpf.Disassemble(raw)
 	if !ok {
 		return errors.New("cannot disassemble")
@@ -59,7 +60,7 @@ func (m *memory) SetBPF(raw []bpf.RawInstruction) error {
 	vm, err := bpf.NewVM(program)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.filter = vm
+	m.filter, m.groups = vm, groups
 	return err
 }
 
@@ -93,46 +94,41 @@ func (m *memory) sent() []string {
 	}
 }
 
-func describe(f []byte) string {
-	sender := netip.AddrFrom4([4]byte(f[28:32])).String() + " is at " + net.HardwareAddr(f[22:28]).String()
-	switch {
-	case f[0] == 255 && f[21] == 1:
-		return "gratuitous request: " + sender
-	case f[0] == 255:
-		return "gratuitous reply: " + sender
-	default:
-		return "reply to " + net.HardwareAddr(f[:6]).String() + ": " + sender
-	}
-}
-
 // rig is a Responder on links in memory.
 type rig struct {
 	*Responder
+	family
 	links map[string]*memory
-	fail  map[string]error
+	fail  sync.Map // name of a link to the error of opening it
 }
 
-// run runs a story with a Responder, in a bubble of fake time.
+// run runs a story with a Responder of each protocol, in bubbles of fake time.
 func run(t *testing.T, story func(t *testing.T, r *rig)) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &rig{Responder: New(logr.Discard(), func() {}), links: map[string]*memory{}, fail: map[string]error{}}
-		r.open = func(l link.Link, first []bpf.RawInstruction) (conn, error) {
-			if err := r.fail[l.Name]; err != nil {
-				return nil, err
-			}
-			m := newMemory()
-			r.links[l.Name] = m
-			return m, m.SetBPF(first)
+	for _, f := range families {
+		t.Run(f.protocol.Name(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f.run(t, story) })
+		})
+	}
+}
+
+func (f family) run(t *testing.T, story func(t *testing.T, r *rig)) {
+	r := &rig{Responder: New(f.protocol, logr.Discard(), func() {}), family: f, links: map[string]*memory{}}
+	r.open = func(l link.Link, _ Protocol, first []bpf.RawInstruction) (conn, error) {
+		if err, ok := r.fail.Load(l.Name); ok {
+			return nil, err.(error)
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
-		story(t, r)
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+		m := newMemory()
+		r.links[l.Name] = m
+		return m, m.Admit(first, nil)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	story(t, r)
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func eth(index int, name string) link.Link { return link.Link{Index: index, Name: name, MAC: ourMAC} }
@@ -146,31 +142,29 @@ func expect(t *testing.T, what string, want, got []string) {
 	}
 }
 
-var (
-	claimed  = []string{"gratuitous request: 192.0.2.7 is at 02:00:00:00:00:01", "gratuitous reply: 192.0.2.7 is at 02:00:00:00:00:01"}
-	answered = []string{"reply to 02:00:00:00:00:02: 192.0.2.7 is at 02:00:00:00:00:01"}
-)
-
 func TestAnswers(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{[]link.Link{eth(1, "eth0"), eth(2, "eth1")}, []announce.L2{on(vip, "eth0")}})
+		r.Set(Desired{[]link.Link{eth(1, "eth0"), eth(2, "eth1")}, []announce.L2{on(r.vip, "eth0")}})
 		synctest.Wait()
-		expect(t, "on gain", claimed, r.links["eth0"].sent())
+		expect(t, "on gain", r.claims(ourMAC), r.links["eth0"].sent())
 		if r.links["eth1"] != nil {
 			t.Error("a link without addresses has a socket")
 		}
 
-		r.links["eth0"].send(t, ask(t, them, vip))
+		r.links["eth0"].send(t, r.ask(r.them, r.vip))
 		synctest.Wait()
-		expect(t, "asked for ours", answered, r.links["eth0"].sent())
-		r.links["eth0"].send(t, ask(t, vip, vip))
+		expect(t, "asked for ours", r.answers(ourMAC), r.links["eth0"].sent())
+		r.links["eth0"].send(t, r.ask(r.them, r.other))
 		synctest.Wait()
-		expect(t, "somebody else's gratuitous request", nil, r.links["eth0"].sent())
+		expect(t, "asked for others'", nil, r.links["eth0"].sent())
+		r.links["eth0"].send(t, r.foreign)
+		synctest.Wait()
+		expect(t, "somebody else's claim", nil, r.links["eth0"].sent())
 
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(them, "eth0")}})
+		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.them, "eth0")}})
 		synctest.Wait()
 		r.links["eth0"].sent()
-		r.links["eth0"].in <- ask(t, them, vip) // was queued under the old filter
+		r.links["eth0"].in <- r.ask(r.them, r.vip) // was queued under the old filter
 		synctest.Wait()
 		expect(t, "asked for what was lost", nil, r.links["eth0"].sent())
 	})
@@ -178,17 +172,17 @@ func TestAnswers(t *testing.T) {
 
 func TestBurst(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(vip, "eth0")}})
+		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
 		count := 0
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
 			count += len(r.links["eth0"].sent())
 		}
-		if want := 2 * len(rounds); count != want {
+		if want := len(r.claims(ourMAC)) * len(rounds); count != want {
 			t.Errorf("%d gratuitous packets, want %d", count, want)
 		}
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(vip, "eth0")}})
+		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
 		synctest.Wait()
 		expect(t, "the same again", nil, r.links["eth0"].sent())
 	})
@@ -196,18 +190,18 @@ func TestBurst(t *testing.T) {
 
 func TestLinkComesLater(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{nil, []announce.L2{on(vip, "eth0")}})
+		r.Set(Desired{nil, []announce.L2{on(r.vip, "eth0")}})
 		synctest.Wait()
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(vip, "eth0")}})
+		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
 		synctest.Wait()
-		expect(t, "when the link appears", claimed, r.links["eth0"].sent())
+		expect(t, "when the link appears", r.claims(ourMAC), r.links["eth0"].sent())
 
 		moved := eth(1, "eth0")
 		moved.MAC = theirMAC
 		old := r.links["eth0"]
-		r.Set(Desired{[]link.Link{moved}, []announce.L2{on(vip, "eth0")}})
+		r.Set(Desired{[]link.Link{moved}, []announce.L2{on(r.vip, "eth0")}})
 		synctest.Wait()
-		expect(t, "when its MAC changes", []string{"gratuitous request: 192.0.2.7 is at 02:00:00:00:00:02", "gratuitous reply: 192.0.2.7 is at 02:00:00:00:00:02"},
+		expect(t, "when its MAC changes", r.claims(theirMAC),
 			r.links["eth0"].sent())
 		select {
 		case <-old.closed:
@@ -219,8 +213,8 @@ func TestLinkComesLater(t *testing.T) {
 
 func TestFailureIsTriedAgain(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.fail["eth0"] = errors.New("operation not permitted")
-		r.Set(Desired{[]link.Link{eth(1, "eth0"), eth(2, "eth1")}, []announce.L2{on(vip, "eth0"), on(them, "eth1")}})
+		r.fail.Store("eth0", errors.New("operation not permitted"))
+		r.Set(Desired{[]link.Link{eth(1, "eth0"), eth(2, "eth1")}, []announce.L2{on(r.vip, "eth0"), on(r.them, "eth1")}})
 		synctest.Wait()
 		if diff := cmp.Diff(map[string]string{"eth0": "operation not permitted"}, r.Observed().Errors); diff != "" {
 			t.Errorf("errors: -want, +got:\n%s", diff)
@@ -228,13 +222,39 @@ func TestFailureIsTriedAgain(t *testing.T) {
 		if n := len(r.Observed().Answering); n != 1 {
 			t.Errorf("the other link answers for %d addresses, want 1", n)
 		}
-		delete(r.fail, "eth0")
+		r.fail.Delete("eth0")
 		time.Sleep(retry)
 		synctest.Wait()
-		expect(t, "when it works again", claimed, r.links["eth0"].sent()[:2])
+		expect(t, "when it works again", r.claims(ourMAC), r.links["eth0"].sent()[:len(r.claims(ourMAC))])
 
 		r.links["eth0"].Close() // as when the kernel fails a read
 		synctest.Wait()
-		expect(t, "after the socket failed", claimed, r.links["eth0"].sent())
+		expect(t, "after the socket failed", r.claims(ourMAC), r.links["eth0"].sent())
+	})
+}
+
+func TestGroups(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
+		synctest.Wait()
+		same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+		if diff := cmp.Diff(r.groups, r.links["eth0"].groups, same); diff != "" {
+			t.Errorf("-want, +got:\n%s", diff)
+		}
+	})
+}
+
+// TestFamilies has each protocol leave the other's addresses alone.
+func TestFamilies(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		var all []announce.L2
+		for _, f := range families {
+			all = append(all, on(f.vip, "eth0"))
+		}
+		r.Set(Desired{[]link.Link{eth(1, "eth0")}, all})
+		synctest.Wait()
+		if got := r.Observed().Answering; len(got) != 1 || got[0] != r.vip {
+			t.Errorf("answers for %s, want %s", got, r.vip)
+		}
 	})
 }

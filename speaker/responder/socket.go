@@ -1,4 +1,4 @@
-package arp
+package responder
 
 import (
 	"fmt"
@@ -16,17 +16,20 @@ import (
 type conn interface {
 	Read(frame []byte) (int, error)
 	Write(frame []byte) (int, error)
-	SetBPF(filter []bpf.RawInstruction) error
+	// Admit replaces what is received: what passes the filter, and of what is sent
+	// to multicast groups, that to the given ones, which are sorted.
+	Admit(filter []bpf.RawInstruction, groups []netip.Addr) error
 	Close() error
 }
 
 // socket answers for some addresses on one link.
 type socket struct {
-	link  link.Link
-	conn  conn
-	addrs atomic.Pointer[[]netip.Addr] // sorted
-	stats *Stats
-	log   logr.Logger
+	protocol Protocol
+	link     link.Link
+	conn     conn
+	addrs    atomic.Pointer[[]netip.Addr] // sorted
+	stats    *Stats
+	log      logr.Logger
 
 	closing chan struct{} // closed by close
 	done    chan struct{} // closed when serve has returned
@@ -34,17 +37,14 @@ type socket struct {
 
 // answer sets the addresses to answer for, sorted.
 func (s *socket) answer(addrs []netip.Addr) error {
-	f, err := filter(addrs)
+	f, err := s.protocol.Filter(addrs)
 	if err != nil {
 		return fmt.Errorf("assemble filter: %w", err)
 	}
 	// Addresses that are lost must not be answered while the old filter lets
 	// them through, and those that are gained are not seen until the new one does.
 	s.addrs.Store(&addrs)
-	if err := s.conn.SetBPF(f); err != nil {
-		return fmt.Errorf("set filter on %s: %w", s.link.Name, err)
-	}
-	return nil
+	return s.conn.Admit(f, s.protocol.Groups(addrs))
 }
 
 func (s *socket) answers(a netip.Addr) bool {
@@ -52,41 +52,40 @@ func (s *socket) answers(a netip.Addr) bool {
 	return ok
 }
 
-// serve answers requests until the socket fails or is closed.
+// maxFrame is the longest frame that is read; none that asks for an address is longer.
+const maxFrame = 2048
+
+// serve answers until the socket fails or is closed.
 func (s *socket) serve() error {
 	defer close(s.done)
-	frame := make([]byte, 128)
+	frame := make([]byte, maxFrame)
 	for {
 		n, err := s.conn.Read(frame)
 		if err != nil {
-			return fmt.Errorf("read ARP on %s: %w", s.link.Name, err)
+			return fmt.Errorf("read %s on %s: %w", s.protocol.Name(), s.link.Name, err)
 		}
-		r, err := parse(frame[:n])
+		out, err := s.protocol.Answer(frame[:n], s.link.MAC, s.answers)
 		if err != nil {
 			s.log.V(1).Info("ignored a frame", "link", s.link.Name, "reason", err.Error())
 			continue
 		}
-		if !s.answers(r.target) || r.gratuitous() {
+		if out == nil {
 			continue
 		}
 		s.stats.Requests.Add(1)
-		out, err := r.reply(s.link.MAC)
-		if err != nil {
-			continue // parse admits only what can be answered
-		}
 		s.send(out, &s.stats.Replies)
 	}
 }
 
 // claim tells all neighbours that an address is here.
 func (s *socket) claim(a netip.Addr) {
-	frames, err := claims(a, s.link.MAC)
+	frames, err := s.protocol.Claims(a, s.link.MAC)
 	if err != nil {
-		s.log.Error(err, "making gratuitous ARP", "address", a)
+		s.log.Error(err, "making frames that claim an address", "address", a)
 		return
 	}
 	for _, f := range frames {
-		s.send(f, &s.stats.Gratuitous)
+		s.send(f, &s.stats.Claims)
 	}
 }
 

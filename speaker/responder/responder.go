@@ -1,4 +1,4 @@
-package arp
+package responder
 
 import (
 	"context"
@@ -24,8 +24,9 @@ type Desired struct {
 
 // Stats counts packets since the start.
 type Stats struct {
-	// Requests for our addresses, replies to them, gratuitous packets, and packets that could not be sent.
-	Requests, Replies, Gratuitous, Errors atomic.Uint64
+	// Requests for our addresses, replies to them, packets that claim one unasked, and
+	// packets that could not be sent.
+	Requests, Replies, Claims, Errors atomic.Uint64
 }
 
 // Observed is what a Responder does.
@@ -39,13 +40,14 @@ type Observed struct {
 // retry is how long to wait before a socket that failed is opened again.
 const retry = time.Second
 
-// A Responder answers ARP requests on the links of this node.
+// A Responder answers neighbours by one protocol on the links of this node.
 type Responder struct {
 	// Stats counts packets.
 	Stats Stats
 
+	protocol Protocol
 	log      logr.Logger
-	open     func(link.Link, []bpf.RawInstruction) (conn, error)
+	open     func(link.Link, Protocol, []bpf.RawInstruction) (conn, error)
 	desired  atomic.Pointer[Desired]
 	wake     chan struct{}
 	observed atomic.Pointer[Observed]
@@ -54,14 +56,17 @@ type Responder struct {
 
 // New returns a Responder that answers for nothing until Set. After each change
 // of what it observes it calls changed, which must not block.
-func New(log logr.Logger, changed func()) *Responder {
-	r := &Responder{log: log, open: listen, wake: make(chan struct{}, 1), onChange: changed}
+func New(p Protocol, log logr.Logger, changed func()) *Responder {
+	r := &Responder{protocol: p, log: log, open: listen, wake: make(chan struct{}, 1), onChange: changed}
 	r.desired.Store(&Desired{})
 	r.observed.Store(&Observed{})
 	return r
 }
 
-// Set replaces what is to be done. It never blocks; the last call wins.
+// Protocol returns what the Responder answers by.
+func (r *Responder) Protocol() Protocol { return r.protocol }
+
+// Set replaces what is to be done; addresses that are not for the protocol are ignored. It never blocks; the last call wins.
 func (r *Responder) Set(d Desired) {
 	r.desired.Store(&d)
 	select {
@@ -120,7 +125,7 @@ const idle = time.Hour
 // converge makes the sockets match what is desired, and returns after how long to try again.
 func (l *loop) converge() time.Duration {
 	want := l.desired.Load()
-	byLink := perLink(want.Addresses)
+	byLink := perLink(want.Addresses, l.protocol.For)
 	errs := map[string]string{}
 	keep := map[int]bool{}
 	for _, k := range want.Links {
@@ -174,15 +179,18 @@ func (l *loop) serve(k link.Link, addrs []netip.Addr) error {
 func identity(k link.Link) link.Link { return link.Link{Index: k.Index, Name: k.Name, MAC: k.MAC} }
 
 func (l *loop) start(k link.Link) (*socket, error) {
-	nothing, err := filter(nil)
+	nothing, err := l.protocol.Filter(nil)
 	if err != nil {
 		return nil, err
 	}
-	c, err := l.open(k, nothing)
+	c, err := l.open(k, l.protocol, nothing)
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{link: k, conn: c, stats: &l.Stats, log: l.log, closing: make(chan struct{}), done: make(chan struct{})}
+	s := &socket{
+		protocol: l.protocol, link: k, conn: c, stats: &l.Stats, log: l.log,
+		closing: make(chan struct{}), done: make(chan struct{}),
+	}
 	s.addrs.Store(&[]netip.Addr{})
 	l.sockets[k.Index] = s
 	l.group.Go(func() error {
@@ -238,11 +246,11 @@ func (l *loop) observe(errs map[string]string) {
 	l.onChange()
 }
 
-// perLink returns the IPv4 addresses of each link, by its name, sorted.
-func perLink(l2 []announce.L2) map[string][]netip.Addr {
+// perLink returns the addresses of one family of each link, by its name, sorted.
+func perLink(l2 []announce.L2, wanted func(netip.Addr) bool) map[string][]netip.Addr {
 	out := map[string][]netip.Addr{}
 	for _, a := range l2 {
-		if !a.Address.Is4() {
+		if !wanted(a.Address) {
 			continue
 		}
 		for _, name := range a.Links {

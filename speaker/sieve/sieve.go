@@ -1,0 +1,108 @@
+// Package sieve makes the kernel filters (classic BPF) of the responders: what is
+// not a question for one of our addresses never wakes the speaker.
+package sieve
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/net/bpf"
+)
+
+// A Field of a frame has a value: Size bytes (1, 2 or 4) at an offset.
+type Field struct {
+	Offset, Size int
+	Value        uint32
+}
+
+const (
+	// maxExact is how many addresses a filter can tell apart. Old kernels give a
+	// socket 20 KiB for filters, a comparison takes up to 16 bytes of them, and
+	// while one filter replaces another there are two.
+	maxExact = 400
+	// maxNetworks is how many /96 networks of IPv6 addresses it can tell apart.
+	maxNetworks = 8
+	// chunk is how many comparisons share a return: jumps are at most 255 long.
+	chunk = 250
+	// whole is how much of a frame passes.
+	whole = 1 << 16
+)
+
+// Program returns a filter that lets frames through which have all the fields, and one
+// of the addresses, all of one family, at the offset of the target. It may let more
+// through: IPv6 addresses are compared by their first 96 bits and, apart from
+// those, their last 32; past maxExact addresses only prefixes that cover them are.
+func Program(fields []Field, target int, addrs []netip.Addr) ([]bpf.RawInstruction, error) {
+	var program []bpf.Instruction
+	for _, f := range fields {
+		program = append(program,
+			bpf.LoadAbsolute{Off: uint32(f.Offset), Size: f.Size},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: f.Value, SkipTrue: 1},
+			bpf.RetConstant{Val: 0})
+	}
+	if len(addrs) == 0 {
+		return bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
+	}
+	leading, last := split(addrs)
+	if size := addrs[0].BitLen()/8 - 4; size > 0 {
+		program = append(program, networks(target, leading)...)
+		target += size
+	}
+	program = append(program, bpf.LoadAbsolute{Off: uint32(target), Size: 4})
+	shift, keys := cover(last)
+	if shift > 0 {
+		program = append(program, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: uint32(shift)})
+	}
+	for some := range slices.Chunk(keys, chunk) {
+		for i, k := range some {
+			program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: k, SkipTrue: uint8(len(some) - i)})
+		}
+		program = append(program, bpf.Jump{Skip: 1}, bpf.RetConstant{Val: whole})
+	}
+	return bpf.Assemble(append(program, bpf.RetConstant{Val: 0}))
+}
+
+// networks compares the three leading words of an IPv6 address.
+func networks(target int, leading [][3]uint32) []bpf.Instruction {
+	const block = 7 // instructions
+	if len(leading) > maxNetworks {
+		return nil
+	}
+	var out []bpf.Instruction
+	for i, words := range leading {
+		for j, w := range words {
+			out = append(out,
+				bpf.LoadAbsolute{Off: uint32(target + 4*j), Size: 4},
+				bpf.JumpIf{Cond: bpf.JumpEqual, Val: w, SkipFalse: uint8(block - 2 - 2*j)})
+		}
+		out = append(out, bpf.Jump{Skip: uint32(block*(len(leading)-1-i) + 1)})
+	}
+	return append(out, bpf.RetConstant{Val: 0})
+}
+
+// split returns the first 96 bits of IPv6 addresses, and the last 32 of all, each sorted.
+func split(addrs []netip.Addr) (leading [][3]uint32, last []uint32) {
+	for _, a := range addrs {
+		b := a.As16()
+		word := func(i int) uint32 { return binary.BigEndian.Uint32(b[4*i:]) }
+		leading = append(leading, [3]uint32{word(0), word(1), word(2)})
+		last = append(last, word(3))
+	}
+	slices.SortFunc(leading, func(a, b [3]uint32) int { return slices.Compare(a[:], b[:]) })
+	slices.Sort(last)
+	return slices.Compact(leading), slices.Compact(last)
+}
+
+// cover returns at most maxExact keys, sorted, and by how many bits to shift a
+// word right to compare it with them; 0 where each word has its own.
+func cover(words []uint32) (shift int, keys []uint32) {
+	keys = slices.Clone(words)
+	for ; len(keys) > maxExact; shift++ {
+		for i := range keys {
+			keys[i] >>= 1
+		}
+		keys = slices.Compact(keys)
+	}
+	return shift, keys
+}

@@ -1,0 +1,138 @@
+package sieve
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/net/bpf"
+)
+
+// A frame of these tests is the byte 7 and an address.
+var seven = []Field{{Offset: 0, Size: 1, Value: 7}}
+
+func frame(kind byte, a string) []byte {
+	return append([]byte{kind}, netip.MustParseAddr(a).AsSlice()...)
+}
+
+func addresses(a ...string) []netip.Addr {
+	var out []netip.Addr
+	for _, s := range a {
+		out = append(out, netip.MustParseAddr(s))
+	}
+	return out
+}
+
+// many returns every third address from one on.
+func many(first string, n int) []netip.Addr {
+	b := netip.MustParseAddr(first).AsSlice()
+	last := b[len(b)-4:]
+	var out []netip.Addr
+	for range n {
+		a, _ := netip.AddrFromSlice(b)
+		out = append(out, a)
+		binary.BigEndian.PutUint32(last, binary.BigEndian.Uint32(last)+3)
+	}
+	return out
+}
+
+// spread returns an address in each of some networks.
+func spread(n int) []netip.Addr {
+	var out []netip.Addr
+	for i := range n {
+		out = append(out, netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, byte(i), 15: byte(i)}))
+	}
+	return out
+}
+
+func TestProgram(t *testing.T) {
+	ten, db8 := many("10.0.0.0", maxExact), many("2001:db8::", maxExact)
+	cases := map[string]struct {
+		reason string
+		addrs  []netip.Addr
+		frame  []byte
+		passes bool
+	}{
+		"IPv4":               {"the address", addresses("192.0.2.7"), frame(7, "192.0.2.7"), true},
+		"IPv4Other":          {"another address", addresses("192.0.2.7"), frame(7, "192.0.2.8"), false},
+		"OtherField":         {"not a question", addresses("192.0.2.7"), frame(8, "192.0.2.7"), false},
+		"Nothing":            {"no address, nothing passes", nil, frame(7, "192.0.2.7"), false},
+		"Short":              {"a frame that ends early", addresses("192.0.2.7"), frame(7, "192.0.2.7")[:4], false},
+		"IPv6":               {"the address", addresses("2001:db8::7"), frame(7, "2001:db8::7"), true},
+		"IPv6OtherLast":      {"differs in the last word", addresses("2001:db8::7"), frame(7, "2001:db8::8"), false},
+		"IPv6OtherFirst":     {"differs in the first word", addresses("2001:db8::7"), frame(7, "2001:db9::7"), false},
+		"IPv6OtherSecond":    {"differs in the second word", addresses("2001:db8::7"), frame(7, "2001:db8:0:1::7"), false},
+		"IPv6OtherThird":     {"differs in the third word", addresses("2001:db8::7"), frame(7, "2001:db8::1:0:0:7"), false},
+		"IPv6FirstNetwork":   {"each of some networks", spread(maxNetworks), frame(7, spread(1)[0].String()), true},
+		"IPv6LastNetwork":    {"each of some networks", spread(maxNetworks), frame(7, spread(maxNetworks)[maxNetworks-1].String()), true},
+		"IPv6OtherNetwork":   {"none of some networks", spread(maxNetworks), frame(7, "2001:db9::7"), false},
+		"IPv6CrossProduct":   {"networks and last words are compared apart", spread(maxNetworks), frame(7, "2001:db8:1::2"), true},
+		"IPv6ManyNetworks":   {"past the limit none is lost", spread(200), frame(7, spread(200)[123].String()), true},
+		"IPv4FirstOfMany":    {"each of many", ten, frame(7, ten[0].String()), true},
+		"IPv4LastOfChunk":    {"each of many", ten, frame(7, ten[chunk-1].String()), true},
+		"IPv4FirstOfChunk":   {"each of many", ten, frame(7, ten[chunk].String()), true},
+		"IPv4LastOfMany":     {"each of many", ten, frame(7, ten[maxExact-1].String()), true},
+		"IPv4BetweenMany":    {"up to the limit the filter is exact", ten, frame(7, "10.0.0.1"), false},
+		"IPv6LastOfMany":     {"each of many", db8, frame(7, db8[maxExact-1].String()), true},
+		"IPv6BetweenMany":    {"up to the limit the filter is exact", db8, frame(7, "2001:db8::1"), false},
+		"IPv6PastTheLimit":   {"past the limit none is lost", many("2001:db8::", 5000), frame(7, many("2001:db8::", 5000)[4321].String()), true},
+		"IPv6PastTheLimit2":  {"past the limit strangers far away still do not pass", many("2001:db8::", 5000), frame(7, "2001:db8::7:7"), false},
+		"IPv6PastBothLimits": {"past both limits none is lost", append(many("2001:db8::", 5000), spread(200)...), frame(7, spread(200)[199].String()), true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			raw, err := Program(seven, 1, tc.addrs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(raw) > 4096 {
+				t.Errorf("%d instructions are more than the kernel takes", len(raw))
+			}
+			program, ok := bpf.Disassemble(raw)
+			if !ok {
+				t.Fatal("cannot disassemble")
+			}
+			vm, err := bpf.NewVM(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := vm.Run(tc.frame)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (n > 0) != tc.passes {
+				t.Errorf("%s: passes: %t, want %t", tc.reason, n > 0, tc.passes)
+			}
+		})
+	}
+}
+
+// TestEach has every address of many pass, alone and among others.
+func TestEach(t *testing.T) {
+	for _, addrs := range [][]netip.Addr{many("10.0.0.0", maxExact+1), many("2001:db8::", 777), spread(maxNetworks)} {
+		raw, err := Program(seven, 1, addrs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, _ := bpf.Disassemble(raw)
+		vm, err := bpf.NewVM(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range addrs {
+			if n, err := vm.Run(frame(7, a.String())); err != nil || n == 0 {
+				t.Fatalf("%s of %d does not pass: %v", a, len(addrs), err)
+			}
+		}
+	}
+}
+
+// BenchmarkProgram is what a change of a thousand addresses costs.
+func BenchmarkProgram(b *testing.B) {
+	addrs := many("2001:db8::", 1000)
+	for b.Loop() {
+		if _, err := Program(seven, 1, addrs); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
