@@ -41,6 +41,8 @@ type Decision struct {
 	Reason Reason
 	// Message is a sentence for the user, empty where Reason is Assigned.
 	Message string
+	// Foreign: what the Service shows was written by somebody else, and stays.
+	Foreign bool
 }
 
 // Reason says in one word what came of a request. The same word is the reason

@@ -79,6 +79,12 @@ func (st *State) Stale() []Key {
 // Held returns what a Service holds. Not to be changed.
 func (st *State) Held(k Key) []netip.Addr { return st.held[k] }
 
+// Holder returns who holds an address.
+func (st *State) Holder(a netip.Addr) (k Key, held bool) {
+	k, held = st.holders[a]
+	return k, held
+}
+
 // Adopt makes a Service the holder of addresses that it shows already, as far as
 // they belong to a pool and nobody else holds them.
 func (st *State) Adopt(k Key, shown []netip.Addr) {

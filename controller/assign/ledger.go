@@ -2,6 +2,7 @@ package assign
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -56,7 +57,9 @@ func (l *ledger) load(s *config.Snapshot, services []entry) {
 		return cmp.Or(a.service.Created.Compare(b.service.Created), a.compare(&b))
 	})
 	for i := range services {
-		l.state.Adopt(services[i].key(), services[i].service.Shown)
+		if _, foreign := l.foreign(services[i]); services[i].service.Marked || !foreign {
+			l.state.Adopt(services[i].key(), services[i].service.Shown)
+		}
 	}
 	slices.SortFunc(services, func(a, b entry) int { return a.compare(&b) })
 	for i := range services {
@@ -119,15 +122,16 @@ func (l *ledger) reconfigure(s *config.Snapshot) []ipam.Key {
 // settle decides about a Service and makes it so. It reports whether an address became free.
 func (l *ledger) settle(e entry) (d ipam.Decision, freed bool) {
 	k := e.key()
-	if len(l.state.Held(k)) == 0 {
-		l.state.Adopt(k, e.service.Shown)
-	}
 	if e.service.Terminating {
+		delete(l.waiting, k) // it keeps what it shows until it is gone, and gets nothing more
 		return ipam.Decision{Addresses: l.state.Held(k), Reason: ipam.Assigned}, false
 	}
-	if d, foreign := l.foreign(e); foreign {
-		l.waiting[k] = e
-		return d, false
+	if len(l.state.Held(k)) == 0 && !e.service.Marked {
+		if d, foreign := l.foreign(e); foreign {
+			l.waiting[k] = e
+			return d, false
+		}
+		l.state.Adopt(k, e.service.Shown)
 	}
 	d = ipam.Decide(l.state, ipam.Request{
 		Service: k, Families: e.service.Families, RequireAll: e.service.RequireAll,
@@ -148,21 +152,24 @@ func (l *ledger) settle(e entry) (d ipam.Decision, freed bool) {
 }
 
 // foreign judges a Service whose status was written by somebody else and shows
-// something that is in no pool. It is left alone until a pool has it: on the day
+// something that cannot be adopted. It is left alone until it can: on the day
 // Fairlead is installed beside its predecessor there may be no pools yet.
 func (l *ledger) foreign(e entry) (ipam.Decision, bool) {
-	if e.service.Marked || len(l.state.Held(e.key())) > 0 {
-		return ipam.Decision{}, false
+	no := func(r ipam.Reason, format string, args ...any) (ipam.Decision, bool) {
+		return ipam.Decision{Reason: r, Message: fmt.Sprintf(format, args...), Foreign: true}, true
 	}
-	shown := slices.Clone(e.service.Names)
+	for _, name := range e.service.Names {
+		return no(ipam.ForeignAddress, "%s was assigned by somebody else; to have an address of Fairlead, clear the status", name)
+	}
 	for _, a := range e.service.Shown {
-		shown = append(shown, a.String())
+		if l.state.PoolsOf([]netip.Addr{a}) == nil {
+			return no(ipam.ForeignAddress, "%s was assigned by somebody else and belongs to no pool; make a pool that contains it, or clear the status", a)
+		}
+		if holder, held := l.state.Holder(a); held && holder != e.key() {
+			return no(ipam.AddressInUse, "%s was assigned by somebody else and is held by %s; clear the status to have another", a, holder)
+		}
 	}
-	if len(shown) == 0 {
-		return ipam.Decision{}, false
-	}
-	return ipam.Decision{Reason: ipam.ForeignAddress, Message: shown[0] +
-		" was assigned by somebody else and belongs to no pool; make a pool that contains it, or clear the status"}, true
+	return ipam.Decision{}, false
 }
 
 // serveWaiting decides about those who wait, and returns who got something.

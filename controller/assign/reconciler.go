@@ -45,7 +45,7 @@ type Reconciler struct {
 	Options
 	ledger ledger
 	start  sync.Mutex
-	// told are the Services, by UID, whose users know that they are not served.
+	// told are the Services, by name, whose users know that they are not served, with their UID.
 	told  sync.Map
 	queue workqueue.TypedRateLimitingInterface[Request]
 }
@@ -143,18 +143,16 @@ func (r *Reconciler) enqueue(k ipam.Key) {
 func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (reconcile.Result, error) {
 	var svc corev1.Service
 	err := r.Client.Get(ctx, name, &svc)
-	if client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("get Service: %w", err)
-	}
 	key := ipam.Key{Namespace: name.Namespace, Name: name.Name}
 	switch {
-	case err != nil:
+	case apierrors.IsNotFound(err):
+		r.told.Delete(name)
 		r.spread(r.ledger.release(key))
 		return reconcile.Result{}, nil
+	case err != nil:
+		return reconcile.Result{}, fmt.Errorf("get Service: %w", err)
 	case !r.Class.Serves(&svc):
 		return r.unserved(&svc), r.leave(ctx, key, &svc)
-	case !svc.DeletionTimestamp.IsZero():
-		return reconcile.Result{}, nil // it shows its addresses, and so holds them, until it is gone
 	}
 	ns := kube.Namespace(svc.Namespace)
 	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns); err != nil {
@@ -163,6 +161,9 @@ func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (re
 
 	out := r.ledger.decide(entry{kube.ServiceOf(&svc), ns.Labels})
 	r.spread(out)
+	if !svc.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, nil
+	}
 
 	after := svc.DeepCopy()
 	render(after, out.Decision, out.pools, time.Now())

@@ -18,11 +18,11 @@ import (
 // render puts a decision into a Service: addresses, condition and the annotation
 // that names their pools. What others own is left as it is.
 func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time) {
-	if d.Reason != ipam.ForeignAddress {
+	if !d.Foreign {
 		svc.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, d.Addresses)
 		mark(svc, pools)
 	}
-	if len(d.Addresses) == 0 {
+	if len(d.Addresses) == 0 && !d.Foreign {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
 	}
 	meta.SetStatusCondition(&svc.Status.Conditions, metav1.Condition{

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -23,7 +24,8 @@ func (r *Reconciler) unserved(svc *corev1.Service) reconcile.Result {
 	if age := time.Since(svc.CreationTimestamp.Time); age < patience {
 		return reconcile.Result{RequeueAfter: patience - age}
 	}
-	if _, told := r.told.LoadOrStore(svc.UID, true); !told {
+	name := client.ObjectKeyFromObject(svc)
+	if uid, told := r.told.Swap(name, svc.UID); !told || uid != svc.UID {
 		r.Recorder.Eventf(svc, nil, corev1.EventTypeNormal, "ClassNotServed", "Assign", "%s is not served by Fairlead, which serves %s",
 			classOf(svc), r.Class)
 	}

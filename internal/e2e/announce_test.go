@@ -21,7 +21,7 @@ func served(t *testing.T, on *cluster, replicas int, ad, spec string) (s *story,
 	t.Helper()
 	s = tell(t, on)
 	s.apply(pool("main", "172.30.0.100-172.30.0.108") + advertised(ad) + web(replicas) + service("web", "", spec))
-	s.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	s.within(5*second, "address", s.shows("web", "172.30.0.100"))
 	node = s.announcer("web")
 	s.served("172.30.0.100")
@@ -51,6 +51,31 @@ func TestSpeakerStopped(t *testing.T) {
 	s.served("172.30.0.100")
 	if got := s.answerers("172.30.0.100"); len(got) != 1 {
 		t.Errorf("%v answer ARP, want one node", got)
+	}
+}
+
+// Both families answer, and both are handed over without a lost page.
+func TestBothFamilies(t *testing.T) {
+	s := tell(t, shared)
+	s.apply(pool("main", `172.30.0.100-172.30.0.108, "fd30::100:0/112"`) + advertised("") + web(3) + service("web", "", "ipFamilyPolicy: RequireDualStack"))
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	s.announcer("web")
+	svc := s.service("web")
+	four, six := svc.Status.LoadBalancer.Ingress[0].IP, svc.Status.LoadBalancer.Ingress[1].IP
+	var probes []*probe
+	for _, address := range []string{four, six} {
+		s.served(address)
+		probes = append(probes, s.probe(address, 20*ms))
+	}
+	s.kubectl("-n", lab.Namespace, "rollout", "restart", "daemonset/speaker")
+	s.must(s.RolledOut(t.Context(), "daemonset/speaker"))
+	time.Sleep(2 * second)
+	for _, p := range probes {
+		s.without(p.stop())
+	}
+	out, err := s.Host(lab.Client).Command(t.Context(), "ip", "-6", "neigh", "show", six).Output()
+	if s.must(err); !strings.Contains(string(out), "lladdr") {
+		t.Errorf("no neighbour for %s: %s", six, out)
 	}
 }
 
@@ -104,7 +129,7 @@ func TestLocalFollowsPods(t *testing.T) {
 		}
 		return nil
 	})
-	s.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	s.served("172.30.0.100")
 
 	s.kubectl("scale", "deployment/web", "--replicas=0")
@@ -211,6 +236,20 @@ func TestAPIServerDown(t *testing.T) {
 		return nil
 	})
 	s.must(s.RolledOut(t.Context(), "deployment/controller", "daemonset/speaker"))
+	s.wakeKubernetes()
+}
+
+// wakeKubernetes restarts the components of Kubernetes, which after an outage of the
+// API server may look away for up to a minute, for the sake of the stories that follow.
+func (s *story) wakeKubernetes() {
+	s.Helper()
+	components := []string{lab.ControllerManager, lab.Scheduler}
+	for _, node := range s.Nodes() {
+		components = append(components, node+"/"+lab.Kubelet, node+"/"+lab.KubeProxy)
+	}
+	for _, c := range components {
+		s.must(s.Restart(c))
+	}
 }
 
 // ask makes the client forget the address, and checks that the node still answers for it.
@@ -257,12 +296,12 @@ func TestInterfaces(t *testing.T) {
 	s.apply(pool("main", "172.30.0.100-172.30.0.108") + advertised(`interfaces: ["lan*"]`) + web(2) + service("web", "", ""))
 	s.within(10*second, "no node has it", s.says("web", v1beta1.ServiceConditionAnnounced, "NoNode", "3 without a suitable network interface"))
 
-	s.must(s.AddInterface("node-2", "lan0", lab.NodesSegment))
+	s.must(s.AddInterface("node-2", "lan0", lab.NodesSegment, netip.MustParsePrefix("192.168.77.2/24")))
 	t.Cleanup(func() { _ = s.RemoveInterface("node-2", "lan0") })
 	s.within(10*second, "one node has it", s.says("web", v1beta1.ServiceConditionAnnounced, "Announced", "172.30.0.100 by node node-2 on lan0 (layer 2)"))
 	s.served("172.30.0.100")
 
-	s.must(s.AddInterface("node-3", "lan7", lab.NodesSegment))
+	s.must(s.AddInterface("node-3", "lan7", lab.NodesSegment, netip.MustParsePrefix("192.168.77.3/24")))
 	t.Cleanup(func() { _ = s.RemoveInterface("node-3", "lan7") })
 	s.must(s.RemoveInterface("node-2", "lan0"))
 	s.within(10*second, "it moves", s.says("web", v1beta1.ServiceConditionAnnounced, "Announced", "172.30.0.100 by node node-3 on lan7 (layer 2)"))

@@ -74,7 +74,7 @@ type Service struct {
 	// Shown are the addresses in its status, and Names its host names there.
 	Shown []netip.Addr
 	Names []string
-	// Marked: Fairlead has written to the Service before.
+	// Marked: what the Service shows was assigned by Fairlead for certain.
 	Marked bool
 	// Announced is the condition of that name, if there is one.
 	Announced *metav1.Condition
@@ -112,11 +112,17 @@ func ServiceOf(svc *corev1.Service) Service {
 	return s
 }
 
-// Marked reports whether the addresses that a Service shows were assigned by Fairlead's
-// controller. It leaves two marks, so that a user who removes one does no harm.
-func Marked(svc *corev1.Service) bool {
-	_, annotated := svc.Annotations[AnnotationAllocatedFrom]
-	return annotated || meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
+// Marked reports whether Fairlead's controller seems to have assigned what a Service
+// shows. It leaves two marks, so that a user who removes one does no harm.
+func Marked(svc *corev1.Service) bool { return annotated(svc) || assigned(svc) }
+
+func annotated(svc *corev1.Service) bool {
+	_, ok := svc.Annotations[AnnotationAllocatedFrom]
+	return ok
+}
+
+func assigned(svc *corev1.Service) bool {
+	return meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
 }
 
 func copyLabels(in map[string]string) map[string]string {

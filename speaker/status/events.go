@@ -20,13 +20,13 @@ const (
 	eventWithdrawn = "Withdrawn"
 )
 
-// transition returns the events of a condition that a node has written: before is what it was.
-func transition(of []announce.Announcement, self string, before *metav1.Condition, r Report) []event {
+// transition returns the events of a condition that was written: before is what it was.
+func transition(of []announce.Announcement, before *metav1.Condition, r Report) []event {
 	var out []event
 	for _, a := range of {
-		if a.Node == self && !strings.Contains(messageOf(before), by(a)) {
+		if a.Node != "" && !strings.Contains(messageOf(before), by(a)) {
 			out = append(out, event{corev1.EventTypeNormal, eventAssigned,
-				fmt.Sprintf("announcing %s from node %q with protocol \"layer2\"", a.Address, self)})
+				fmt.Sprintf("announcing %s from node %q with protocol \"layer2\"", a.Address, a.Node)})
 		}
 	}
 	switch was := reasonOf(before); {

@@ -129,7 +129,7 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	case err != nil:
 		return fmt.Errorf("patch status: %w", err)
 	}
-	for _, e := range transition(now.plan.Of(k), w.node, before, r) {
+	for _, e := range transition(now.plan.Of(k), before, r) {
 		w.recorder.Eventf(after, nil, e.kind, e.reason, "Announce", "%s", e.message)
 	}
 	return nil
