@@ -21,7 +21,7 @@ func Decide(st *State, r Request) Decision {
 	}
 	d := Decision{Reason: Assigned}
 	if a, odd := r.odd(); odd {
-		d.fault(FamilyMismatch, "asks for %s, but the Service has no %s (see spec.ipFamilies)", a, config.FamilyOf(a))
+		d.faultf(FamilyMismatch, "asks for %s, but the Service has no %s (see spec.ipFamilies)", a, config.FamilyOf(a))
 	}
 	newcomers := 0
 	for _, f := range r.Families {
@@ -34,7 +34,7 @@ func Decide(st *State, r Request) Decision {
 		}
 		a, why, message := st.choose(r, f)
 		if why != Assigned {
-			d.fault(why, "%s", message)
+			d.faultf(why, "%s", message)
 			continue
 		}
 		newcomers++
@@ -54,8 +54,8 @@ func (d *Decision) add(a netip.Addr, families int) {
 	d.Addresses = append(d.Addresses, a)
 }
 
-// fault records what went wrong; the first reason stands, all are told.
-func (d *Decision) fault(r Reason, format string, args ...any) {
+// faultf records what went wrong; the first reason stands, all are told.
+func (d *Decision) faultf(r Reason, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	if d.Reason != Assigned {
 		d.Message += "; " + message

@@ -225,7 +225,7 @@ func TestModel(t *testing.T) {
 				st.Reconfigure(s)
 				m.pools = pools
 			},
-			"restart": func(t *rapid.T) {
+			"restart": func(*rapid.T) {
 				held := map[string][]netip.Addr{}
 				for who, as := range m.holds {
 					held[who] = slices.DeleteFunc(slices.Clone(as), func(a netip.Addr) bool { return m.poolOf(a) == nil })

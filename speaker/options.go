@@ -32,7 +32,8 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.BoolVar(&o.class.Classless, "classless", true, "announce Services without a class too")
 	f.StringVar(&o.node, "node-name", env("NODE_NAME"), "`name` of the Node that the speaker runs on (default $NODE_NAME)")
 	f.StringVar(&o.namespace, "namespace", env("POD_NAMESPACE"), "`namespace` that Fairlead runs in (default $POD_NAMESPACE)")
-	f.StringVar(&o.service, "speaker-service", "speaker", "`name` of the headless Service of all speakers: a node whose speaker is not among its ready endpoints hands over")
+	f.StringVar(&o.service, "speaker-service", "speaker",
+		"`name` of the headless Service of all speakers: a node whose speaker is not among its ready endpoints hands over")
 	f.BoolVar(&o.ignoreExclude, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "how `long` to go on announcing at most, when stopped, until other nodes have taken over")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":9476", "serve metrics over TLS on this `address`; 0 for none")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -159,7 +160,7 @@ func TestRestarts(t *testing.T) {
 	s.must(s.RolledOut(t.Context(), "deployment/controller", "daemonset/speaker"))
 	s.within(20*second, "the newcomer is served", func() error {
 		if len(s.service("newcomer").Status.LoadBalancer.Ingress) == 0 {
-			return fmt.Errorf("no address")
+			return errors.New("no address")
 		}
 		return nil
 	})
@@ -180,7 +181,7 @@ func TestRestarts(t *testing.T) {
 	s.apply(service("another", "", ""))
 	s.within(40*second, "another newcomer is served", func() error {
 		if len(s.service("another").Status.LoadBalancer.Ingress) == 0 {
-			return fmt.Errorf("no address")
+			return errors.New("no address")
 		}
 		return nil
 	})
@@ -231,7 +232,7 @@ func TestAPIServerDown(t *testing.T) {
 	s.apply(service("after", "", ""))
 	s.within(30*second, "work goes on", func() error {
 		if len(s.service("after").Status.LoadBalancer.Ingress) == 0 {
-			return fmt.Errorf("no address")
+			return errors.New("no address")
 		}
 		return nil
 	})

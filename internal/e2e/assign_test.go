@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func TestPoolEdited(t *testing.T) {
 		if name != "c" {
 			s.within(5*second, "address", func() error {
 				if len(s.service(name).Status.LoadBalancer.Ingress) == 0 {
-					return fmt.Errorf("none")
+					return errors.New("none")
 				}
 				return nil
 			})

@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,19 @@ func recipes(version string) []recipe {
 		{module: "kubernetes", packages: kubernetes, ldflags: fmt.Sprintf("-s -w %[1]sgitVersion=%[2]s %[1]sgitMajor=%[3]s %[1]sgitMinor=%[4]s",
 			stamp, version, part[0], part[1])},
 	}
+}
+
+// Binaries returns the folder of etcd, kube-apiserver and the other programs of a cluster, for tests that need less than
+// a whole lab. They are built if they are not there yet. No root is needed.
+func Binaries(ctx context.Context, o Options) (dir string, err error) {
+	if o, err = o.complete(); err != nil {
+		return "", err
+	}
+	source, err := sourceDir(ctx)
+	if err != nil {
+		return "", err
+	}
+	return ensureBinaries(ctx, o, source)
 }
 
 // ensureBinaries returns the folder of the cluster's programs, which are built if this is the first lab with them.
@@ -98,5 +112,5 @@ func cacheKey(ctx context.Context, source string) (string, error) {
 		}
 		fmt.Fprintf(hash, "%s %d\n%s", file, len(data), data)
 	}
-	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), nil
+	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
 }

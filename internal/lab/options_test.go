@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,12 +85,7 @@ func TestPickLinkPair(t *testing.T) {
 }
 
 func contains(all []netip.Addr, a netip.Addr) bool {
-	for _, other := range all {
-		if a == other {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, a)
 }
 
 func TestMissingPackages(t *testing.T) {

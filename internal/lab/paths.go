@@ -22,7 +22,6 @@ func (p paths) anchorSocket() string          { return p.in("anchor.sock") }
 func (p paths) kubeconfig() string            { return p.in("kubeconfig") }
 func (p paths) pki(file string) string        { return p.in("pki", file) }
 func (p paths) log(component string) string   { return p.in("logs", component+".log") }
-func (p paths) logs() string                  { return p.in("logs") }
 func (p paths) namespaces() string            { return p.in("ns") }
 func (p paths) containerd(node string) string { return p.in(node, "containerd.sock") }
 func (p paths) in(parts ...string) string {

@@ -35,7 +35,7 @@ func (l *Lab) startImages(ctx context.Context, source string) error {
 			}
 			<-built
 			if ctx.Err() != nil {
-				return nil // the build's error is the one to tell
+				return context.Cause(ctx)
 			}
 			return l.importImages(ctx, node.name(), archive)
 		})

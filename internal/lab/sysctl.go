@@ -4,10 +4,11 @@ package lab
 
 import (
 	"fmt"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sync/errgroup"
 	"os"
 	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
 )
 
 // hostSysctls make a host answer and forward at once. New namespaces take some values from the machine, so those which

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -24,28 +25,28 @@ const retry = 100 * time.Millisecond
 // once and the others when something has changed, until ctx ends.
 func Watch(ctx context.Context, log logr.Logger, each func([]Link)) error {
 	var last []Link
-	for first := true; ; first = false {
+	known := false
+	for ctx.Err() == nil {
 		err := listen(ctx, func() error {
 			now, err := list()
 			if err != nil {
 				return err
 			}
-			if first || !Equal(last, now) {
-				first, last = false, now
+			if !known || !Equal(last, now) {
+				known, last = true, now
 				each(now)
 			}
 			return nil
 		})
-		if ctx.Err() != nil {
-			return nil
+		if !errors.Is(err, context.Canceled) {
+			log.Error(err, "listening for link changes, trying again")
 		}
-		log.Error(err, "listening for link changes, trying again")
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(retry):
 		}
 	}
+	return nil
 }
 
 // listen calls changed once, and then after each burst of messages, until it or the socket fails.

@@ -17,7 +17,7 @@ var (
 
 // answer answers a solicitation: the target is at mac. Who has no address yet is
 // told together with all others (RFC 4861, section 7.2.4).
-func (s *solicitation) answer(mac net.HardwareAddr) ([]byte, error) {
+func (s solicitation) answer(mac net.HardwareAddr) ([]byte, error) {
 	if s.source.IsUnspecified() {
 		return advertise(s.target, mac, allNodes, allNodesMAC, false)
 	}

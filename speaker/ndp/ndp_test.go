@@ -2,6 +2,7 @@ package ndp
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -143,7 +144,7 @@ func TestParse(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			got, err := parse(tc.frame)
-			if err != tc.err {
+			if !errors.Is(err, tc.err) {
 				t.Fatalf("%s: parse(…): error %v, want %v", tc.reason, err, tc.err)
 			}
 			if err == nil && got.String() != tc.want {

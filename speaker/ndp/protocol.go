@@ -41,7 +41,7 @@ func (Protocol) Filter(addrs []netip.Addr) ([]bpf.RawInstruction, error) {
 	return sieve.Program([]sieve.Field{
 		{Offset: offsetNextHeader, Size: 1, Value: protocolICMP},
 		{Offset: offsetHopLimit, Size: 1, Value: hopLimit},
-		{Offset: offsetICMP, Size: 2, Value: typeSolicitation<<8 | 0}, // code 0
+		{Offset: offsetICMP, Size: 2, Value: typeSolicitation << 8}, // and code 0
 	}, offsetTarget, addrs)
 }
 

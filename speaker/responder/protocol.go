@@ -15,12 +15,12 @@ type Protocol interface {
 	// EtherType is the type of its frames.
 	EtherType() uint16
 	// For reports whether the protocol is for addresses of this family.
-	For(netip.Addr) bool
+	For(a netip.Addr) bool
 	// Filter returns a kernel filter that lets questions for the addresses through, and
 	// little else: Answer looks closely.
-	Filter([]netip.Addr) ([]bpf.RawInstruction, error)
+	Filter(addrs []netip.Addr) ([]bpf.RawInstruction, error)
 	// Groups returns the multicast groups that questions for the addresses are sent to, sorted.
-	Groups([]netip.Addr) []netip.Addr
+	Groups(addrs []netip.Addr) []netip.Addr
 	// Answer returns the answer to a frame from a link that has mac; nil where there
 	// is none because it does not ask for an address of ours.
 	Answer(frame []byte, mac net.HardwareAddr, ours func(netip.Addr) bool) ([]byte, error)
