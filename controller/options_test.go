@@ -1,0 +1,29 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	env := func(k string) string { return map[string]string{"POD_NAMESPACE": "fairlead-system"}[k] }
+	none := func(string) string { return "" }
+	for name, tc := range map[string]struct {
+		args []string
+		env  func(string) string
+		err  string
+	}{
+		"Defaults":    {nil, env, ""},
+		"NoNamespace": {nil, none, "--namespace is empty: set it, or POD_NAMESPACE"},
+		"Namespace":   {[]string{"--namespace=x"}, none, ""},
+		"BadClass":    {[]string{"--load-balancer-class=lb"}, env, `load balancer class "lb": want domain/name`},
+		"Extra":       {[]string{"extra"}, env, `unexpected argument "extra"`},
+		"Unknown":     {[]string{"--nonsense"}, env, "not defined: -nonsense"},
+	} {
+		_, err := parse(tc.args, tc.env, io.Discard)
+		if tc.err == "" && err != nil || tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)) {
+			t.Errorf("%s: error %v, want %q", name, err, tc.err)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+)
+
+var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+
+func annotatedWith(annotations map[string]string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: annotations}}
+}
+
+func TestRequest(t *testing.T) {
+	type want struct {
+		Pool string
+		IPs  []netip.Addr
+		Err  string
+	}
+	four, six := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")
+	cases := map[string]struct {
+		reason string
+		svc    *corev1.Service
+		want   want
+	}{
+		"Nothing":      {"a Service that asks for nothing", annotatedWith(nil), want{}},
+		"Pool":         {"a pool", annotatedWith(map[string]string{"fairlead.io/pool": "gold"}), want{Pool: "gold"}},
+		"EmptyPool":    {"an empty name is a mistake", annotatedWith(map[string]string{"fairlead.io/pool": " "}), want{Err: "annotation fairlead.io/pool is empty: name a pool, or remove it"}},
+		"MetalLBPool":  {"MetalLB's key", annotatedWith(map[string]string{"metallb.io/address-pool": "gold"}), want{Pool: "gold"}},
+		"OldPool":      {"MetalLB's old key", annotatedWith(map[string]string{"metallb.universe.tf/address-pool": "gold"}), want{Pool: "gold"}},
+		"PureLBPool":   {"PureLB's key", annotatedWith(map[string]string{"purelb.io/service-group": "gold"}), want{Pool: "gold"}},
+		"OursFirst":    {"our key goes before others", annotatedWith(map[string]string{"metallb.io/address-pool": "a", "fairlead.io/pool": "b"}), want{Pool: "b"}},
+		"Both":         {"an address of each family", annotatedWith(map[string]string{"fairlead.io/ips": "192.0.2.7, 2001:db8::7"}), want{IPs: []netip.Addr{four, six}}},
+		"KubeVip":      {"kube-vip's key", annotatedWith(map[string]string{"kube-vip.io/loadbalancerIPs": "192.0.2.7"}), want{IPs: []netip.Addr{four}}},
+		"Cilium":       {"Cilium's key", annotatedWith(map[string]string{"lbipam.cilium.io/ips": "2001:db8::7"}), want{IPs: []netip.Addr{six}}},
+		"PureLB":       {"PureLB's key", annotatedWith(map[string]string{"purelb.io/addresses": "192.0.2.7"}), want{IPs: []netip.Addr{four}}},
+		"Mapped":       {"IPv4 in IPv6 notation is IPv4", annotatedWith(map[string]string{"fairlead.io/ips": "::ffff:192.0.2.7"}), want{IPs: []netip.Addr{four}}},
+		"Field":        {"the field of the Service", &corev1.Service{Spec: corev1.ServiceSpec{LoadBalancerIP: "192.0.2.7"}}, want{IPs: []netip.Addr{four}}},
+		"FieldLast":    {"annotations go before the field", &corev1.Service{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"metallb.io/loadBalancerIPs": "2001:db8::7"}}, Spec: corev1.ServiceSpec{LoadBalancerIP: "192.0.2.7"}}, want{IPs: []netip.Addr{six}}},
+		"BadField":     {"the field is named", &corev1.Service{Spec: corev1.ServiceSpec{LoadBalancerIP: "x"}}, want{Err: `spec.loadBalancerIP: "x" is not an IP address`}},
+		"NotAnAddress": {"the annotation is named", annotatedWith(map[string]string{"fairlead.io/ips": "192.0.2.256"}), want{Err: `annotation fairlead.io/ips: "192.0.2.256" is not an IP address`}},
+		"EmptyIPs":     {"an empty list is a mistake", annotatedWith(map[string]string{"fairlead.io/ips": ""}), want{Err: `annotation fairlead.io/ips: "" is not an IP address`}},
+		"TrailingComma": {"so is an empty entry", annotatedWith(map[string]string{"fairlead.io/ips": "192.0.2.7,"}),
+			want{Err: `annotation fairlead.io/ips: "" is not an IP address`}},
+		"Zone":      {"and a zone", annotatedWith(map[string]string{"fairlead.io/ips": "fe80::1%eth0"}), want{Err: `annotation fairlead.io/ips: "fe80::1%eth0" is not an IP address`}},
+		"OneFamily": {"one address of a family", annotatedWith(map[string]string{"fairlead.io/ips": "192.0.2.7,192.0.2.8"}), want{Err: `annotation fairlead.io/ips: "192.0.2.7,192.0.2.8" has more than one IPv4 address`}},
+		"Later":     {"what is not there yet is not ignored", annotatedWith(map[string]string{"fairlead.io/sharing-key": "x"}), want{Err: "annotation fairlead.io/sharing-key is not supported by this version of Fairlead"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var got want
+			var err error
+			got.Pool, got.IPs, err = request(tc.svc)
+			if err != nil {
+				got.Err = err.Error()
+			}
+			if diff := cmp.Diff(tc.want, got, sameAddr); diff != "" {
+				t.Errorf("\n%s\nrequest(…): -want, +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	for _, seed := range []string{"192.0.2.7", "192.0.2.7,2001:db8::7", ",", "::ffff:192.0.2.7", "fe80::1%eth0", " 192.0.2.7 "} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		_, ips, err := request(annotatedWith(map[string]string{AnnotationIPs: list}))
+		if err != nil {
+			return
+		}
+		if len(ips) < 1 || len(ips) > 2 || len(ips) == 2 && ips[0].Is4() == ips[1].Is4() {
+			t.Fatalf("%q was read as %v", list, ips)
+		}
+		for _, a := range ips {
+			if !a.IsValid() || a.Zone() != "" || a.Is4In6() {
+				t.Fatalf("%q was read as %v", list, ips)
+			}
+		}
+	})
+}
+
+func TestServes(t *testing.T) {
+	class := func(name string) *corev1.Service {
+		return &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &name}}
+	}
+	classless := &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer}}
+	clusterIP := &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP}}
+	for name, tc := range map[string]struct {
+		class Class
+		svc   *corev1.Service
+		want  bool
+	}{
+		"Ours":           {Class{DefaultClass, true}, class(DefaultClass), true},
+		"Others":         {Class{DefaultClass, true}, class("example.com/lb"), false},
+		"Classless":      {Class{DefaultClass, true}, classless, true},
+		"ClasslessOff":   {Class{DefaultClass, false}, classless, false},
+		"OtherType":      {Class{DefaultClass, true}, clusterIP, false},
+		"OursUnderOther": {Class{"example.com/lb", false}, class(DefaultClass), false},
+	} {
+		if got := tc.class.Serves(tc.svc); got != tc.want {
+			t.Errorf("%s: %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
+func TestServiceOf(t *testing.T) {
+	policy := corev1.IPFamilyPolicyRequireDualStack
+	svc := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", Labels: map[string]string{"a": "b"},
+			Annotations: map[string]string{AnnotationAllocatedFrom: "main", AnnotationPool: "main"}},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, IPFamilyPolicy: &policy,
+			IPFamilies:            []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol},
+			ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal,
+		},
+		Status: corev1.ServiceStatus{
+			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.7"}, {Hostname: "lb.example.com"}}},
+			Conditions:   []metav1.Condition{{Type: v1beta1.ServiceConditionAssigned, Status: metav1.ConditionTrue}},
+		},
+	}
+	want := Service{
+		Namespace: "ns", Name: "web", Labels: map[string]string{"a": "b"}, Families: []v1beta1.IPFamily{v1beta1.IPv6, v1beta1.IPv4},
+		RequireAll: true, Local: true, Pool: "main", Shown: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Names: []string{"lb.example.com"}, Marked: true,
+	}
+	got := ServiceOf(svc)
+	if diff := cmp.Diff(want, got, sameAddr); diff != "" {
+		t.Errorf("-want, +got:\n%s", diff)
+	}
+	got.Labels["a"] = "c"
+	if svc.Labels["a"] != "b" {
+		t.Error("what was read shares its labels with the object")
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	yes, no, node := true, false, "node-1"
+	slice := &discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{
+		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &yes, Terminating: &no}},
+		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}}, // drains
+		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &no}},
+		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &no}}, // written by hand
+		{}, // unknown is ready
+	}}
+	if diff := cmp.Diff(map[string]int{"node-1": 2, "": 1}, Endpoints(slice)); diff != "" {
+		t.Errorf("Endpoints: -want, +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]bool{"node-1": true}, ReadyNodes(slice)); diff != "" {
+		t.Errorf("ReadyNodes: -want, +got:\n%s", diff)
+	}
+	slice.Endpoints = slice.Endpoints[1:4]
+	if diff := cmp.Diff(map[string]bool{}, ReadyNodes(slice)); diff != "" {
+		t.Errorf("ReadyNodes of those that end: -want, +got:\n%s", diff)
+	}
+}
+
+func TestNodeOf(t *testing.T) {
+	got := NodeOf(&corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: map[string]string{corev1.LabelNodeExcludeBalancers: ""}},
+		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}},
+	})
+	want := Node{Name: "node-1", Labels: map[string]string{corev1.LabelNodeExcludeBalancers: ""}, NetworkUnavailable: true, Excluded: true}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want, +got:\n%s", diff)
+	}
+}
+
+// away is an API server that cannot be reached for a number of requests.
+type away int
+
+func (a *away) RoundTrip(*http.Request) (*http.Response, error) {
+	if *a--; *a >= 0 {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	}
+	return &http.Response{StatusCode: http.StatusOK}, nil
+}
+
+func TestPatient(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason, method string
+		away           away
+		limit          time.Duration
+		ok             bool
+	}{
+		"ReadWaits":    {"a read waits for the API server to come back", http.MethodGet, 30, time.Hour, true},
+		"WriteFails":   {"a write is the caller's to repeat", http.MethodPatch, 1, time.Hour, false},
+		"UntilTheEnd":  {"not for longer than the caller does", http.MethodGet, 30, 5 * time.Second, false},
+		"NothingWrong": {"nor when there is nothing to wait for", http.MethodPatch, 0, time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tc.limit)
+				defer cancel()
+				r, err := http.NewRequestWithContext(ctx, tc.method, "http://192.0.2.1/", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				response, err := patient{&tc.away}.RoundTrip(r)
+				if (err == nil) != tc.ok {
+					t.Errorf("%s: error %v", tc.reason, err)
+				}
+				if err == nil && response.StatusCode != http.StatusOK {
+					t.Errorf("%s: %s", tc.reason, response.Status)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,175 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+	"github.com/fairlead-lb/fairlead/speaker/link"
+)
+
+func testAgent(apply func(Decided)) *Agent {
+	return New(Options{
+		Node: "node-1", Class: kube.Class{Name: kube.DefaultClass, Classless: true},
+		Namespace: "fairlead-system", Service: "speaker", Log: logr.Discard(), Apply: apply,
+	})
+}
+
+// see changes the world by an object that has come or changed, and reports whether that meant anything.
+func (a *Agent) see(w *world, o client.Object) bool {
+	w.dirty = false
+	for _, k := range a.kinds() {
+		k.put(o)(w)
+	}
+	return w.dirty
+}
+
+// miss is see for an object that is gone.
+func (a *Agent) miss(w *world, o client.Object, as int) bool {
+	w.dirty = false
+	a.kinds()[as].drop(nameOf(o))(w)
+	return w.dirty
+}
+
+// In the order of kinds.
+const (
+	aService = 4
+	aSlice   = 5
+)
+
+func slice(namespace, name, service string, nodes ...string) *discoveryv1.EndpointSlice {
+	s := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: service}}}
+	for i := range nodes {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{NodeName: &nodes[i]})
+	}
+	return s
+}
+
+func service(ip string) *corev1.Service {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", Annotations: map[string]string{kube.AnnotationAllocatedFrom: "main"}},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+	}
+	if ip != "" {
+		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: ip}}
+	}
+	return s
+}
+
+func TestView(t *testing.T) {
+	a := testAgent(nil)
+	w := newWorld("node-1")
+	w.links = []link.Link{{Name: "eth0", Default4: true, Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}}
+	for _, o := range []client.Object{
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}},
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}},
+		&v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Status: v1beta1.SpeakerStatusStatus{Interfaces: []v1beta1.SpeakerInterface{{Name: "stale"}}}},
+		&v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}, Status: v1beta1.SpeakerStatusStatus{
+			Interfaces: []v1beta1.SpeakerInterface{{Name: "eth7", Subnets: []string{"192.0.2.0/24", "nonsense"}, DefaultRoutes: []v1beta1.IPFamily{v1beta1.IPv6}}}}},
+		slice("fairlead-system", "speaker-x", "speaker", "node-1"),
+		service("192.0.2.7"),
+		slice("ns", "web-a", "web", "node-1", "node-2"),
+		slice("ns", "web-b", "web", "node-2"),
+		slice("other", "web-c", "web", "node-2"),
+	} {
+		if !a.see(w, o) {
+			t.Errorf("%T %s changed nothing", o, o.GetName())
+		}
+		if a.see(w, o) {
+			t.Errorf("%T %s, seen again unchanged, changed something", o, o.GetName())
+		}
+	}
+	segment := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	want := announce.View{
+		Nodes: []announce.Node{
+			{Name: "node-1", Ready: true, SpeakerReady: true, Links: []announce.Link{{Name: "eth0", Subnets: segment, DefaultRoutes: []config.Family{config.IPv4}}}},
+			{Name: "node-2", Links: []announce.Link{{Name: "eth7", Subnets: segment, DefaultRoutes: []config.Family{config.IPv6}}}},
+		},
+		Services: []announce.Service{{
+			Key: announce.Key{Namespace: "ns", Name: "web"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")},
+			Endpoints: map[string]int{"node-1": 1, "node-2": 2},
+		}},
+	}
+	compare := []cmp.Option{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+	if diff := cmp.Diff(want, w.view(), compare...); diff != "" {
+		t.Errorf("view: -want, +got:\n%s", diff)
+	}
+
+	a.miss(w, slice("ns", "web-a", "web"), aSlice)
+	if got := w.view().Services[0].Endpoints; !cmp.Equal(got, map[string]int{"node-2": 1}) {
+		t.Errorf("endpoints after a slice has gone: %v", got)
+	}
+	if a.miss(w, slice("ns", "web-a", "web"), aSlice); w.dirty {
+		t.Error("a slice that goes twice changes something")
+	}
+	if a.see(w, service("")); len(w.view().Services) != 0 {
+		t.Error("a Service without addresses is in the view")
+	}
+	a.see(w, service("192.0.2.7"))
+	other := service("192.0.2.7")
+	class := "example.com/other"
+	other.Spec.LoadBalancerClass = &class
+	if a.see(w, other); len(w.view().Services) != 0 {
+		t.Error("a Service of another class is in the view")
+	}
+	a.see(w, service("192.0.2.7"))
+	foreign := service("192.0.2.7")
+	foreign.Annotations = nil
+	if a.see(w, foreign); len(w.view().Services) != 0 {
+		t.Error("a Service that somebody else assigned is in the view")
+	}
+	a.see(w, service("192.0.2.7"))
+	if !a.miss(w, service(""), aService) || len(w.view().Services) != 0 {
+		t.Error("a Service that is gone is in the view")
+	}
+}
+
+// Nothing is decided before all has been read, and what comes in together is decided upon together.
+func TestDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var decided []int
+		a := testAgent(func(d Decided) { decided = append(decided, len(d.View.Services)) })
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			a.decide(ctx)
+			close(done)
+		}()
+		put := a.putService(service("192.0.2.7"))
+		a.send(ctx, put)
+		synctest.Wait()
+		if len(decided) != 0 {
+			t.Error("decided before all was read")
+		}
+		close(a.synced)
+		synctest.Wait()
+		if diff := cmp.Diff([]int{1}, decided); diff != "" {
+			t.Errorf("decisions: -want, +got:\n%s", diff)
+		}
+		a.send(ctx, put)
+		if err := a.Alive(ctx); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if len(decided) != 1 {
+			t.Error("decided again although nothing has changed")
+		}
+		stop()
+		<-done
+		if err := a.Alive(ctx); err == nil {
+			t.Error("alive after the end")
+		}
+	})
+}
