@@ -66,8 +66,8 @@ var Table = []Rule{
 	{Package: "speaker/link", Never: kubernetes},
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link"}, Never: kubernetes},
 	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},
-	{Package: "speaker/arp", Ours: []string{"speaker/announce", "speaker/link", "speaker/sieve"}, Never: kubernetes},
-	{Package: "speaker/ndp", Ours: []string{"speaker/announce", "speaker/link", "speaker/sieve"}, Never: kubernetes},
+	{Package: "speaker/arp", Ours: []string{"speaker/sieve"}, Never: join(kubernetes, concurrent)},
+	{Package: "speaker/ndp", Ours: []string{"speaker/sieve"}, Never: join(kubernetes, concurrent)},
 
 	// What both binaries share.
 	{Package: "internal/kube", Ours: []string{"api/v1beta1"}, Never: sockets},

@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-lb/fairlead/internal/image"
 )
 
 // The images that every node has.
@@ -32,10 +35,10 @@ func buildImages(ctx context.Context, source, archive string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build images: %w\n%s", err, lastLines(string(out), 10))
 	}
-	return writeArchive(archive, map[string]string{
-		PauseImage: filepath.Join(temp, "pause"),
-		WebImage:   filepath.Join(temp, "web"),
-	})
+	const nobody = "65532:65532"
+	return image.Write(archive,
+		image.Image{Name: PauseImage, Program: filepath.Join(temp, "pause"), Arch: runtime.GOARCH, User: nobody},
+		image.Image{Name: WebImage, Program: filepath.Join(temp, "web"), Arch: runtime.GOARCH, User: nobody})
 }
 
 // LoadImage imports an image archive on every node, as users would.
