@@ -98,7 +98,7 @@ func (s *speaker) wire() error {
 	s.own = status.NewSpeaker(c, s.node, s.log.WithName("status"))
 	s.agent = agent.New(agent.Options{
 		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, Namespace: s.namespace, Service: s.service,
-		Log: s.log.WithName("agent"), Apply: s.apply,
+		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen,
 	})
 	metrics.NewSpeaker(ctrlmetrics.Registry, metrics.Speaker{
 		Announced: func() int { n, _ := s.observed(); return n },
@@ -126,7 +126,7 @@ func (s *speaker) apply(d agent.Decided) {
 	desired := responder.Desired{Links: d.Links, Addresses: d.Plan.L2(s.node)}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
-	s.writer.Set(d.Plan, d.View.Nodes, d.Services)
+	s.writer.Set(d.Plan, d.View.Nodes, d.Announced)
 	s.report()
 }
 

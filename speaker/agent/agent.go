@@ -2,9 +2,12 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
@@ -17,8 +20,8 @@ type Decided struct {
 	View announce.View
 	// Links of this node.
 	Links []link.Link
-	// Services as they were read, by name.
-	Services map[announce.Key]kube.Service
+	// Announced are the conditions of that name, as they were read, of the Services that have one.
+	Announced map[announce.Key]*metav1.Condition
 }
 
 // Options are what an Agent needs.
@@ -31,8 +34,10 @@ type Options struct {
 	// Namespace and Service name the headless Service whose endpoints are the speakers.
 	Namespace, Service string
 	Log                logr.Logger
-	// Apply is called with each decision. It must not block, nor change or keep the maps.
+	// Apply is called with each decision. It must not block, nor change or keep the map.
 	Apply func(Decided)
+	// Seen is called when nothing about a Service has changed but its condition Announced. It must not block.
+	Seen func(announce.Key, *metav1.Condition)
 }
 
 // An Agent keeps this node's drivers doing what they should.
@@ -73,26 +78,50 @@ func (a *Agent) send(ctx context.Context, change func(*world)) {
 	}
 }
 
+// decide owns the world: it takes changes and decides whenever they mean something.
 func (a *Agent) decide(ctx context.Context) {
 	w := newWorld(a.Node)
 	synced := a.synced
-	ready := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-synced:
-			ready, synced = true, nil
+			synced = nil
 		case change := <-a.changes:
 			change(w)
 		}
 		a.drain(w)
-		if !ready || !w.dirty {
-			continue
+		for synced == nil && w.dirty && ctx.Err() == nil {
+			w.dirty = false
+			start := time.Now()
+			view := w.view()
+			a.Apply(Decided{Plan: announce.Decide(w.config(), view), View: view, Links: w.links, Announced: w.announced})
+			a.gather(ctx, w, min(restFactor*time.Since(start), maxRest))
 		}
-		w.dirty = false
-		view := w.view()
-		a.Apply(Decided{Plan: announce.Decide(w.config(), view), View: view, Links: w.links, Services: w.services})
+	}
+}
+
+// A decision is about the whole cluster, and so takes the longer the larger that is: after
+// each, changes are gathered for some times as long, so that a burst of them costs a part
+// of a processor, and a lone one is answered at once.
+const (
+	restFactor = 4
+	maxRest    = 50 * time.Millisecond
+)
+
+// gather takes the changes that come in for a while.
+func (a *Agent) gather(ctx context.Context, w *world, long time.Duration) {
+	over := time.After(long)
+	for {
+		select {
+		case change := <-a.changes:
+			change(w)
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -116,7 +116,7 @@ func (a *Agent) kinds() []kind {
 			return func(w *world) { drop(w, w.others, n.name) }
 		}),
 		of(&corev1.Service{}, a.putService, func(n name) func(*world) {
-			return func(w *world) { drop(w, w.services, announce.Key{Namespace: n.namespace, Name: n.name}) }
+			return dropService(announce.Key{Namespace: n.namespace, Name: n.name})
 		}),
 		of(&discoveryv1.EndpointSlice{}, a.putSlice, dropSlice),
 	}
@@ -125,10 +125,24 @@ func (a *Agent) kinds() []kind {
 func (a *Agent) putService(svc *corev1.Service) func(*world) {
 	key := announce.Key{Namespace: svc.Namespace, Name: svc.Name}
 	if !a.Class.Serves(svc) || !kube.Marked(svc) {
-		return func(w *world) { drop(w, w.services, key) }
+		return dropService(key)
 	}
 	s := kube.ServiceOf(svc)
-	return func(w *world) { put(w, w.services, key, s) }
+	announced := s.Announced
+	s.Announced = nil
+	return func(w *world) {
+		w.announced[key] = announced
+		if put(w, w.services, key, s); !w.dirty {
+			a.Seen(key, announced)
+		}
+	}
+}
+
+func dropService(key announce.Key) func(*world) {
+	return func(w *world) {
+		delete(w.announced, key)
+		drop(w, w.services, key)
+	}
 }
 
 func (a *Agent) putSlice(s *discoveryv1.EndpointSlice) func(*world) {

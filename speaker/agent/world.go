@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/internal/kube"
@@ -34,6 +36,10 @@ type world struct {
 
 	services  map[announce.Key]kube.Service
 	endpoints map[announce.Key]map[name]map[string]int // by EndpointSlice, then node
+
+	// announced are conditions of the Services. They are apart, as they follow from
+	// decisions and lead to none: a speaker that wrote one would else decide again.
+	announced map[announce.Key]*metav1.Condition
 }
 
 func newWorld(self string) *world {
@@ -42,6 +48,7 @@ func newWorld(self string) *world {
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key]map[name]map[string]int{},
+		announced: map[announce.Key]*metav1.Condition{},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
@@ -23,7 +24,7 @@ import (
 func testAgent(apply func(Decided)) *Agent {
 	return New(Options{
 		Node: "node-1", Class: kube.Class{Name: kube.DefaultClass, Classless: true},
-		Namespace: "fairlead-system", Service: "speaker", Log: logr.Discard(), Apply: apply,
+		Namespace: "fairlead-system", Service: "speaker", Log: logr.Discard(), Apply: apply, Seen: func(announce.Key, *metav1.Condition) {},
 	})
 }
 
@@ -136,6 +137,28 @@ func TestView(t *testing.T) {
 	}
 }
 
+// A condition that a speaker has written leads to no decision, but is looked at.
+func TestSeen(t *testing.T) {
+	a := testAgent(nil)
+	var seen []string
+	a.Seen = func(_ announce.Key, c *metav1.Condition) { seen = append(seen, c.Message) }
+	w := newWorld("node-1")
+	svc := service("192.0.2.7")
+	if !a.see(w, svc) || len(seen) > 0 {
+		t.Errorf("a new Service: seen %v", seen)
+	}
+	svc.Status.Conditions = []metav1.Condition{{Type: v1beta1.ServiceConditionAnnounced, Message: "by node x"}}
+	if a.see(w, svc) {
+		t.Error("a condition leads to a decision")
+	}
+	if diff := cmp.Diff([]string{"by node x"}, seen); diff != "" {
+		t.Errorf("seen: -want, +got:\n%s", diff)
+	}
+	if c := w.announced[announce.Key{Namespace: "ns", Name: "web"}]; c == nil || c.Message != "by node x" {
+		t.Errorf("the world knows of %v", c)
+	}
+}
+
 // Nothing is decided before all has been read, and what comes in together is decided upon together.
 func TestDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -165,6 +188,22 @@ func TestDecides(t *testing.T) {
 		synctest.Wait()
 		if len(decided) != 1 {
 			t.Error("decided again although nothing has changed")
+		}
+
+		// What comes while a decision is made is not forgotten.
+		apply := a.Apply
+		a.Apply = func(d Decided) {
+			apply(d)
+			if len(decided) == 2 {
+				a.changes <- a.putService(service("192.0.2.9"))
+				time.Sleep(time.Millisecond)
+			}
+		}
+		a.send(ctx, a.putService(service("192.0.2.8")))
+		time.Sleep(maxRest)
+		synctest.Wait()
+		if len(decided) != 3 {
+			t.Errorf("%d decisions, want 3", len(decided))
 		}
 		stop()
 		<-done

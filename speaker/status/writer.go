@@ -11,13 +11,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -46,24 +46,34 @@ type current struct {
 
 // NewWriter returns a Writer for a node.
 func NewWriter(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Writer {
-	return &Writer{
+	w := &Writer{
 		client: c, recorder: recorder, node: node, log: log,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[announce.Key]()),
 	}
+	w.current.Store(&current{})
+	return w
 }
 
 // Set says what is to be written. It does not block; the last call wins.
-func (w *Writer) Set(plan announce.Plan, nodes []announce.Node, services map[announce.Key]kube.Service) {
+func (w *Writer) Set(plan announce.Plan, nodes []announce.Node, announced map[announce.Key]*metav1.Condition) {
 	now := &current{plan: plan, reports: map[announce.Key]Report{}}
 	var due []announce.Key
 	for _, r := range Reports(plan, nodes, w.node) {
 		now.reports[r.Service] = r
-		if !r.Says(services[r.Service].Announced) {
+		if !r.Says(announced[r.Service]) {
 			due = append(due, r.Service)
 		}
 	}
 	w.current.Store(now)
 	for _, k := range due {
+		w.queue.Add(k)
+	}
+}
+
+// Seen has the condition of a Service written again if it does not say what it should:
+// another speaker, which knew less, may have written it.
+func (w *Writer) Seen(k announce.Key, c *metav1.Condition) {
+	if r, ok := w.current.Load().reports[k]; ok && !r.Says(c) {
 		w.queue.Add(k)
 	}
 }
