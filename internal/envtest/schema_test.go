@@ -1,0 +1,91 @@
+//go:build linux
+
+package envtest
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	noEntry   = "each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
+	noNetwork = "a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	noFamily  = "both ends of a range must be of one family, IPv4 or IPv6"
+)
+
+// What one object can show to be wrong is refused by the API server, with a message that helps.
+func TestSchema(t *testing.T) {
+	tests := map[string]struct {
+		kind, spec string
+		// want is part of the refusal; empty where the object is good.
+		want string
+	}{
+		"CIDR":             {"IPAddressPool", `{addresses: ["192.0.2.0/24", "2001:db8::/64"]}`, ""},
+		"Range":            {"IPAddressPool", `{addresses: ["192.0.2.10-192.0.2.20", "2001:db8::1-2001:db8::ff"]}`, ""},
+		"RangeWithSpaces":  {"IPAddressPool", `{addresses: ["192.0.2.10 - 192.0.2.20"]}`, ""},
+		"Address":          {"IPAddressPool", `{addresses: ["192.0.2.1", "2001:db8::1"]}`, ""},
+		"WholeInternet":    {"IPAddressPool", `{addresses: ["0.0.0.0/0", "::/0"]}`, ""},
+		"Exclude":          {"IPAddressPool", `{addresses: ["192.0.2.0/24"], exclude: ["192.0.2.1", "192.0.2.8/29", "192.0.2.100-192.0.2.110"]}`, ""},
+		"EverythingSet":    {"IPAddressPool", `{addresses: ["192.0.2.0/24"], autoAssign: false, avoidBuggyIPs: true, serviceAllocation: {priority: 3, namespaces: [a, b], namespaceSelectors: [{matchLabels: {tier: gold}}], serviceSelectors: [{matchExpressions: [{key: k, operator: Exists}]}]}}`, ""},
+		"NoSpec":           {"IPAddressPool", ``, "spec: Required value"},
+		"NoAddresses":      {"IPAddressPool", `{}`, "spec.addresses: Required value"},
+		"EmptyAddresses":   {"IPAddressPool", `{addresses: []}`, "spec.addresses in body should have at least 1 items"},
+		"NotAnAddress":     {"IPAddressPool", `{addresses: ["the-first-ten"]}`, noEntry},
+		"EmptyEntry":       {"IPAddressPool", `{addresses: [""]}`, noEntry},
+		"BadOctet":         {"IPAddressPool", `{addresses: ["192.0.2.256"]}`, noEntry},
+		"LeadingZero":      {"IPAddressPool", `{addresses: ["192.0.02.1"]}`, noEntry},
+		"BadMask":          {"IPAddressPool", `{addresses: ["192.0.2.0/33"]}`, noEntry},
+		"OpenRange":        {"IPAddressPool", `{addresses: ["192.0.2.1-"]}`, noEntry},
+		"ShortRange":       {"IPAddressPool", `{addresses: ["192.0.2.1-9"]}`, noEntry},
+		"ThreeEnds":        {"IPAddressPool", `{addresses: ["192.0.2.1-192.0.2.2-192.0.2.3"]}`, noEntry},
+		"RangeOfCIDRs":     {"IPAddressPool", `{addresses: ["192.0.2.0/25-192.0.2.128/25"]}`, noEntry},
+		"Zone":             {"IPAddressPool", `{addresses: ["fe80::1%eth0"]}`, noEntry},
+		"HostBits":         {"IPAddressPool", `{addresses: ["192.0.2.5/24"]}`, noNetwork},
+		"HostBits6":        {"IPAddressPool", `{addresses: ["2001:db8::1/64"]}`, noNetwork},
+		"MixedRange":       {"IPAddressPool", `{addresses: ["192.0.2.1-2001:db8::1"]}`, noFamily},
+		"SecondIsBad":      {"IPAddressPool", `{addresses: ["192.0.2.0/24", "x"]}`, noEntry},
+		"BadExclude":       {"IPAddressPool", `{addresses: ["192.0.2.0/24"], exclude: ["x"]}`, noEntry},
+		"HostBitsExclude":  {"IPAddressPool", `{addresses: ["192.0.2.0/24"], exclude: ["192.0.2.5/29"]}`, noNetwork},
+		"NegativePriority": {"IPAddressPool", `{addresses: ["192.0.2.0/24"], serviceAllocation: {priority: -1}}`, "spec.serviceAllocation.priority in body should be greater than or equal to 0"},
+		"SameNamespace":    {"IPAddressPool", `{addresses: ["192.0.2.0/24"], serviceAllocation: {namespaces: [a, a]}}`, "Duplicate value"},
+		"UnknownField":     {"IPAddressPool", `{addresses: ["192.0.2.0/24"], autoassign: false}`, `unknown field "spec.autoassign"`},
+		"WrongType":        {"IPAddressPool", `{addresses: "192.0.2.0/24"}`, "spec.addresses"},
+
+		"L2NoSpec":         {"L2Advertisement", ``, ""},
+		"L2Everything":     {"L2Advertisement", `{ipAddressPools: [a, b], interfaces: [eth1, "bond*"], nodeSelectors: [{matchLabels: {tier: gold}}], preferredNodeSelectors: [{weight: 100, preference: {matchLabels: {tier: best}}}], serviceSelectors: [{matchLabels: {a: b}}]}`, ""},
+		"L2SamePool":       {"L2Advertisement", `{ipAddressPools: [a, a]}`, "Duplicate value"},
+		"L2EmptyInterface": {"L2Advertisement", `{interfaces: [""]}`, "should be at least 1 chars long"},
+		"L2LongInterface":  {"L2Advertisement", `{interfaces: ["interface-of-16c"]}`, "Too long"},
+		"L2BadInterface":   {"L2Advertisement", `{interfaces: ["eth[01]"]}`, "spec.interfaces[0] in body should match"},
+		"L2Weight0":        {"L2Advertisement", `{preferredNodeSelectors: [{weight: 0, preference: {}}]}`, "weight in body should be greater than or equal to 1"},
+		"L2Weight101":      {"L2Advertisement", `{preferredNodeSelectors: [{weight: 101, preference: {}}]}`, "weight in body should be less than or equal to 100"},
+		"L2NoPreference":   {"L2Advertisement", `{preferredNodeSelectors: [{weight: 1}]}`, "preference: Required value"},
+		"L2UnknownField":   {"L2Advertisement", `{pools: [a]}`, `unknown field "spec.pools"`},
+	}
+	s := newStage(t)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			manifest := "apiVersion: fairlead.io/v1beta1\nkind: " + tt.kind + "\nmetadata: {name: candidate}\n"
+			if tt.spec != "" {
+				manifest += "spec: " + tt.spec + "\n"
+			}
+			var o unstructured.Unstructured
+			if err := utilyaml.Unmarshal([]byte(manifest), &o.Object); err != nil {
+				t.Fatal(err)
+			}
+			err := s.api.Create(t.Context(), &o, client.DryRunAll, client.FieldValidation("Strict"))
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("refused:\n%s%v", manifest, err)
+			case tt.want != "" && err == nil:
+				t.Errorf("accepted, want %q:\n%s", tt.want, manifest)
+			case tt.want != "" && !strings.Contains(err.Error(), tt.want):
+				t.Errorf("refused with\n%v\nwant\n%s", err, tt.want)
+			}
+		})
+	}
+}

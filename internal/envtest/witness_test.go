@@ -1,0 +1,173 @@
+//go:build linux
+
+package envtest
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+)
+
+// A witness sees every version of every Service, in order, and what may have
+// been the cause. It accuses who gives an address to two, or takes one away
+// without a cause.
+type witness struct {
+	mu sync.Mutex
+	// shown is what each Service shows, and holders who shows each address.
+	shown   map[types.UID][]netip.Addr
+	holders map[netip.Addr]types.UID
+	names   map[types.UID]client.ObjectKey
+	// pools are as they are now. Since the last quiet moment, some addresses were in no
+	// pool for a time, and some Services were made to ask for something else.
+	pools     map[string]*v1beta1.IPAddressPool
+	uncovered map[netip.Addr]bool
+	touched   map[client.ObjectKey]bool
+
+	faults []string
+	lines  []string
+	seen   int
+	began  time.Time
+}
+
+func watch(s *stage) *witness {
+	s.Helper()
+	w := &witness{
+		shown: map[types.UID][]netip.Addr{}, holders: map[netip.Addr]types.UID{}, names: map[types.UID]client.ObjectKey{},
+		pools: map[string]*v1beta1.IPAddressPool{}, uncovered: map[netip.Addr]bool{}, touched: map[client.ObjectKey]bool{}, began: time.Now(),
+	}
+	stream, err := s.api.Watch(s.Context(), &corev1.ServiceList{})
+	s.must(err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range stream.ResultChan() {
+			if svc, ok := e.Object.(*corev1.Service); ok && svc.UID != s.probe.UID {
+				w.see(svc, e.Type == apiwatch.Deleted)
+			}
+		}
+	}()
+	s.Cleanup(func() { stream.Stop(); <-done })
+	return w
+}
+
+func (w *witness) see(svc *corev1.Service, deleted bool) {
+	now := kube.ServiceOf(svc).Shown
+	if deleted {
+		now = nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen++
+	before := w.shown[svc.UID]
+	key := client.ObjectKeyFromObject(svc)
+	w.names[svc.UID] = key
+	if !slices.Equal(before, now) {
+		w.linef("Service %s shows %v, showed %v", svc.Name, now, before)
+	}
+	for _, a := range before {
+		if slices.Contains(now, a) {
+			continue
+		}
+		if w.holders[a] == svc.UID {
+			delete(w.holders, a)
+		}
+		if !deleted && !w.touched[key] && !w.uncovered[a] {
+			w.accusef("Service %s lost %s, which is in a pool, and asked for nothing else", svc.Name, a)
+		}
+	}
+	for _, a := range now {
+		if slices.Contains(before, a) {
+			continue
+		}
+		if other, held := w.holders[a]; held && other != svc.UID {
+			w.accusef("%s is given to %s while %s shows it", a, svc.Name, w.names[other].Name)
+		}
+		w.holders[a] = svc.UID
+	}
+	w.shown[svc.UID] = now
+}
+
+// touch notes that a Service is about to be made to ask for something else.
+func (w *witness) touch(key client.ObjectKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.touched[key] = true
+}
+
+// reconfigure notes that a pool is about to be as given, or gone.
+func (w *witness) reconfigure(name string, p *v1beta1.IPAddressPool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.pools[name]
+	delete(w.pools, name)
+	if p != nil {
+		w.pools[name] = p.DeepCopy()
+	}
+	if before == nil {
+		return
+	}
+	for a := range membersOf(before) {
+		if !w.covered(a) {
+			w.uncovered[a] = true
+		}
+	}
+}
+
+func (w *witness) covered(a netip.Addr) bool {
+	for _, p := range w.pools {
+		if membersOf(p)[a] {
+			return true
+		}
+	}
+	return false
+}
+
+// rest ends the time in which what has happened excuses what happens, and returns what is wrong.
+func (w *witness) rest() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.touched)
+	clear(w.uncovered)
+	w.linef("quiet")
+	out := w.faults
+	w.faults = nil
+	return out
+}
+
+func (w *witness) accusef(format string, args ...any) {
+	w.faults = append(w.faults, fmt.Sprintf(format, args...))
+	w.linef("WRONG: "+format, args...)
+}
+
+func (w *witness) notef(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.linef(format, args...)
+}
+
+func (w *witness) linef(format string, args ...any) {
+	w.lines = append(w.lines, fmt.Sprintf("%7.3f ", time.Since(w.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+func (w *witness) story(last int) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.lines[max(0, len(w.lines)-last):], "\n")
+}
+
+func (w *witness) events() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen
+}
