@@ -14,7 +14,7 @@ import (
 // pools that admit it, by priority, then name.
 func Decide(st *State, r Request) Decision {
 	if r.Invalid != "" {
-		return Decision{Addresses: st.held[r.Service], Reason: InvalidRequest, Message: r.Invalid}
+		return Decision{Addresses: st.has(r), Reason: InvalidRequest, Message: r.Invalid}
 	}
 	if len(r.Families) == 0 {
 		return Decision{Addresses: st.held[r.Service], Reason: InvalidRequest, Message: "the Service has no IP family (spec.ipFamilies)"}
@@ -44,6 +44,20 @@ func Decide(st *State, r Request) Decision {
 		d.Addresses = slices.DeleteFunc(d.Addresses, func(a netip.Addr) bool { return !slices.Contains(st.held[r.Service], a) })
 	}
 	return d
+}
+
+// has returns what a Service holds, one address of each of its families.
+func (st *State) has(r Request) []netip.Addr {
+	var out []netip.Addr
+	for _, f := range r.Families {
+		for _, a := range st.held[r.Service] {
+			if config.FamilyOf(a) == f {
+				out = append(out, a)
+				break
+			}
+		}
+	}
+	return out
 }
 
 // add appends without more than one allocation a decision.

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -35,8 +36,10 @@ func New(s *config.Snapshot) *State {
 }
 
 // Reconfigure puts a new configuration in force. Holders keep their addresses
-// until the next decision about them; Stale names those who lose one.
-func (st *State) Reconfigure(s *config.Snapshot) {
+// until the next decision about them. Those who have an address that belongs to
+// another pool than before, or to none, are returned, sorted.
+func (st *State) Reconfigure(s *config.Snapshot) []Key {
+	before := st.snapshot
 	st.snapshot = s
 	st.pools = make(map[string]*pool, len(s.Pools()))
 	st.order = st.order[:0]
@@ -46,9 +49,14 @@ func (st *State) Reconfigure(s *config.Snapshot) {
 		st.order = append(st.order, p)
 	}
 	slices.SortStableFunc(st.order, func(a, b *pool) int { return int(a.config.Priority) - int(b.config.Priority) })
-	for a := range st.holders {
-		if p := st.poolOf(a); p != nil {
+	affected := map[Key]bool{}
+	for a, k := range st.holders {
+		p := st.poolOf(a)
+		if p != nil {
 			p.of(a).held++
+		}
+		if nameOf(before.PoolOf(a)) != nameOf(s.PoolOf(a)) {
+			affected[k] = true
 		}
 	}
 	for a, when := range st.released {
@@ -62,18 +70,14 @@ func (st *State) Reconfigure(s *config.Snapshot) {
 			f.settle(st)
 		}
 	}
+	return slices.SortedFunc(maps.Keys(affected), Key.compare)
 }
 
-// Stale returns the Services that hold an address which no pool has any more, sorted.
-func (st *State) Stale() []Key {
-	var out []Key
-	for k, as := range st.held {
-		if slices.ContainsFunc(as, func(a netip.Addr) bool { return st.poolOf(a) == nil }) {
-			out = append(out, k)
-		}
+func nameOf(p *config.Pool) string {
+	if p == nil {
+		return ""
 	}
-	slices.SortFunc(out, Key.compare)
-	return out
+	return p.Name
 }
 
 // Held returns what a Service holds. Not to be changed.

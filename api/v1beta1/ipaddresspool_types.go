@@ -55,6 +55,7 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:items:MaxLength=96
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim())) || ip(a.split('-')[0].trim()).family() == ip(a.split('-')[1].trim()).family())",message="both ends of a range must be of one family, IPv4 or IPv6"
 	Exclude []string `json:"exclude,omitempty"`
 
 	// Whether Services that ask for nothing in particular may have an address of

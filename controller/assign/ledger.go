@@ -72,33 +72,47 @@ type outcome struct {
 	ipam.Decision
 	// pools that the addresses of the decision came from, in order.
 	pools []string
+	// leaving are addresses that the Service has no more but may still show. It
+	// holds them until it is known not to: see left.
+	leaving []netip.Addr
 	// served are other Services that got what became free.
 	served []ipam.Key
 	// touched are the pools whose use has changed.
 	touched []string
 }
 
-// decide settles one Service.
+// decide settles one Service. It goes on holding what it loses.
 func (l *ledger) decide(e entry) outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d, freed := l.settle(e)
-	out := outcome{Decision: d, pools: l.state.PoolsOf(d.Addresses)}
-	if freed {
-		out.served = l.serveWaiting()
+	d := l.settle(e)
+	return outcome{
+		Decision: d, pools: l.state.PoolsOf(d.Addresses),
+		leaving: less(l.state.Held(e.key()), d.Addresses), touched: l.takeTouched(),
 	}
-	out.touched = l.takeTouched()
-	return out
 }
 
-// release takes everything from a Service.
+// left says that a Service shows only these addresses: others that it held become free.
+func (l *ledger) left(k ipam.Key, shows []netip.Addr) outcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keepOnly(k, shows)
+}
+
+// release takes everything from a Service that is gone or no longer ours, and shows nothing of ours.
 func (l *ledger) release(k ipam.Key) outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.waiting, k)
-	l.touch(l.state.Held(k))
+	return l.keepOnly(k, nil)
+}
+
+func (l *ledger) keepOnly(k ipam.Key, shows []netip.Addr) outcome {
 	var out outcome
-	if l.state.Release(k) {
+	held := l.state.Held(k)
+	keeps := slices.DeleteFunc(slices.Clone(held), func(a netip.Addr) bool { return !slices.Contains(shows, a) })
+	l.touch(less(held, keeps))
+	if l.state.Commit(k, ipam.Decision{Addresses: keeps}) {
 		out.served = l.serveWaiting()
 	}
 	out.touched = l.takeTouched()
@@ -106,49 +120,69 @@ func (l *ledger) release(k ipam.Key) outcome {
 }
 
 // reconfigure puts a new snapshot in force and returns the Services to look at again:
-// those that lose an address, and those that wait.
+// those whose addresses belong to another pool or none, and those that waited.
 func (l *ledger) reconfigure(s *config.Snapshot) []ipam.Key {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.state.Reconfigure(s)
-	keys := l.state.Stale()
+	return append(l.state.Reconfigure(s), l.settleAll(l.inOrder())...)
+}
+
+// relabel notes the labels of a namespace, and returns its Services that waited: the
+// labels may have opened a pool to them.
+func (l *ledger) relabel(namespace string, labels map[string]string) []ipam.Key {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var here []entry
 	for _, e := range l.inOrder() {
+		if e.service.Namespace == namespace {
+			e.namespaceLabels = labels
+			here = append(here, e)
+		}
+	}
+	return l.settleAll(here)
+}
+
+// settleAll decides about some Services, first come first served, and returns them.
+func (l *ledger) settleAll(entries []entry) []ipam.Key {
+	var keys []ipam.Key
+	for _, e := range entries {
 		l.settle(e)
 		keys = append(keys, e.key())
 	}
 	return keys
 }
 
-// settle decides about a Service and makes it so. It reports whether an address became free.
-func (l *ledger) settle(e entry) (d ipam.Decision, freed bool) {
+// settle decides about a Service. It holds what it is given, and still what it loses.
+func (l *ledger) settle(e entry) ipam.Decision {
 	k := e.key()
 	if e.service.Terminating {
 		delete(l.waiting, k) // it keeps what it shows until it is gone, and gets nothing more
-		return ipam.Decision{Addresses: l.state.Held(k), Reason: ipam.Assigned}, false
+		return ipam.Decision{Addresses: l.state.Held(k), Reason: ipam.Assigned}
 	}
 	if len(l.state.Held(k)) == 0 && !e.service.Marked {
 		if d, foreign := l.foreign(e); foreign {
 			l.waiting[k] = e
-			return d, false
+			return d
 		}
 		l.state.Adopt(k, e.service.Shown)
+		l.touch(l.state.Held(k))
 	}
-	d = ipam.Decide(l.state, ipam.Request{
+	d := ipam.Decide(l.state, ipam.Request{
 		Service: k, Families: e.service.Families, RequireAll: e.service.RequireAll,
 		Addresses: e.service.IPs, Pool: e.service.Pool, Invalid: e.service.Invalid,
 		NamespaceLabels: e.namespaceLabels, Labels: e.service.Labels,
 	})
-	if before := l.state.Held(k); !slices.Equal(before, d.Addresses) {
-		l.touch(before)
-		l.touch(d.Addresses)
+	before := l.state.Held(k)
+	if come := less(d.Addresses, before); len(come) > 0 {
+		l.state.Commit(k, ipam.Decision{Addresses: append(slices.Clone(d.Addresses), less(before, d.Addresses)...)})
+		l.touch(come)
 	}
-	freed = l.state.Commit(k, d)
 	if d.Reason == ipam.Assigned {
 		delete(l.waiting, k)
 	} else {
 		l.waiting[k] = e
 	}
-	return d, freed
+	return d
 }
 
 // foreign judges a Service whose status was written by somebody else and shows
@@ -190,19 +224,6 @@ func (l *ledger) inOrder() []entry {
 		out = append(out, w)
 	}
 	slices.SortFunc(out, func(a, b entry) int { return a.compare(&b) })
-	return out
-}
-
-// waitingIn returns the Services of a namespace that wait.
-func (l *ledger) waitingIn(namespace string) []ipam.Key {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var out []ipam.Key
-	for k := range l.waiting {
-		if k.Namespace == namespace {
-			out = append(out, k)
-		}
-	}
 	return out
 }
 

@@ -142,7 +142,7 @@ func TestReleaseServesTheLongestWaiting(t *testing.T) {
 	if diff := cmp.Diff([]string{"main"}, out.touched); diff != "" {
 		t.Errorf("pools to count: -want, +got:\n%s", diff)
 	}
-	if got := l.waitingIn("ns"); len(got) != 1 || got[0].Name != "c" {
+	if got := l.inOrder(); len(got) != 1 || got[0].service.Name != "c" {
 		t.Errorf("%v wait, want c", got)
 	}
 }
@@ -161,6 +161,34 @@ func TestReconfigure(t *testing.T) {
 	}
 	if out := l.decide(a); fmt.Sprint(out.Addresses) != "[192.0.2.3]" {
 		t.Errorf("a has %v", out.Addresses)
+	}
+}
+
+// An address that a Service has lost is nobody else's until it is known not to be shown any more.
+func TestLeaving(t *testing.T) {
+	var l ledger
+	a, b := svc("a", 1, asks("192.0.2.1")), svc("b", 2)
+	l.load(snapshot("192.0.2.1", "192.0.2.2"), []entry{a})
+	l.decide(svc("x", 0))
+	l.decide(b)
+	l.release(ipam.Key{Namespace: "ns", Name: "x"})
+	// b holds .2; it asks for .1 in vain, and so has nothing, but may still show .2.
+	out := l.decide(svc("b", 2, asks("192.0.2.1")))
+	if len(out.Addresses) != 0 || fmt.Sprint(out.leaving) != "[192.0.2.2]" {
+		t.Fatalf("b has %v, loses %v", out.Addresses, out.leaving)
+	}
+	if d := l.decide(svc("c", 3)); d.Reason != ipam.PoolExhausted {
+		t.Errorf("c has %v, which b may still show", d.Addresses)
+	}
+	out = l.left(b.key(), nil)
+	if diff := cmp.Diff(map[string]string{"a": "[192.0.2.1]", "c": "[192.0.2.2]"}, held(&l, a, b, svc("c", 3))); diff != "" {
+		t.Errorf("held: -want, +got:\n%s", diff)
+	}
+	if len(out.served) != 1 {
+		t.Errorf("served: %v, want c", out.served)
+	}
+	if w := l.inOrder(); len(w) != 1 || w[0].service.Name != "b" {
+		t.Errorf("%v wait, want b, which still asks for .1", w)
 	}
 }
 

@@ -167,30 +167,56 @@ func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (re
 
 	after := svc.DeepCopy()
 	render(after, out.Decision, out.pools, time.Now())
-	written, err := r.write(ctx, &svc, after)
-	if err != nil || !written {
+	done, err := r.write(ctx, &svc, after)
+	if err != nil || done == outdated {
 		return reconcile.Result{}, err
 	}
-	for _, e := range transition(&svc, after, out.Decision, out.pools) {
-		r.Recorder.Eventf(after, nil, e.kind, e.reason, "Assign", "%s", e.message)
+	if done == written {
+		for _, e := range transition(&svc, after, out.Decision, out.pools) {
+			r.Recorder.Eventf(after, nil, e.kind, e.reason, "Assign", "%s", e.message)
+		}
 	}
+	return r.giveBack(ctx, key, out, done)
+}
+
+// giveBack frees what a Service has lost, now that it does not show it any more. If
+// nothing had to be written, the cache may only be late: then the API server is asked.
+func (r *Reconciler) giveBack(ctx context.Context, key ipam.Key, out outcome, done result) (reconcile.Result, error) {
+	if len(out.leaving) == 0 {
+		return reconcile.Result{}, nil
+	}
+	if done == same {
+		var live corev1.Service
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &live)
+		if client.IgnoreNotFound(err) != nil {
+			return reconcile.Result{}, fmt.Errorf("get Service: %w", err)
+		}
+		if len(less(addresses(&live), out.Addresses)) > 0 {
+			return reconcile.Result{RequeueAfter: catchUp}, nil
+		}
+	}
+	r.spread(r.ledger.left(key, out.Addresses))
 	return reconcile.Result{}, nil
 }
 
-// leave gives back what a Service held that is no longer ours, and removes what was
-// written to it: its addresses only if they are ours to give.
+// catchUp is how long a newer version of a Service may be on its way here.
+const catchUp = 20 * time.Millisecond
+
+// leave removes what was written to a Service that is no longer ours, its addresses only if they
+// are ours to give, and then gives back what it held.
 func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Service) error {
+	if kube.Touched(svc) {
+		after := svc.DeepCopy()
+		unrender(after)
+		if r.ledger.pooled(addresses(svc)) {
+			after.Status.LoadBalancer.Ingress = nil
+		}
+		if done, err := r.write(ctx, svc, after); err != nil || done == outdated {
+			return err
+		}
+	}
 	r.spread(r.ledger.release(key))
-	if !kube.Marked(svc) {
-		return nil
-	}
-	after := svc.DeepCopy()
-	unrender(after)
-	if r.ledger.pooled(addresses(svc)) {
-		after.Status.LoadBalancer.Ingress = nil
-	}
-	_, err := r.write(ctx, svc, after)
-	return err
+	return nil
 }
 
 // spread tells the others what came of a decision.
@@ -203,21 +229,33 @@ func (r *Reconciler) spread(out outcome) {
 	}
 }
 
-// write patches the status, and the annotation with it, if they differ. It
-// reports whether it has written. The Service as it was read must be the latest:
-// a conflict is no error, since the version that it tells of is on its way here.
-func (r *Reconciler) write(ctx context.Context, before, after *corev1.Service) (bool, error) {
+// result is what came of a write.
+type result int
+
+const (
+	// same: there was nothing to write.
+	same result = iota
+	// written: the API server has it.
+	written
+	// outdated: the Service has changed since it was read, or is gone; what tells of
+	// that is on its way here.
+	outdated
+)
+
+// write patches the status, and the annotation with it, if they differ. The
+// Service as it was read must be the latest.
+func (r *Reconciler) write(ctx context.Context, before, after *corev1.Service) (result, error) {
 	if equality.Semantic.DeepEqual(before, after) {
-		return false, nil
+		return same, nil
 	}
 	patch := client.StrategicMergeFrom(before.DeepCopy(), client.MergeFromWithOptimisticLock{})
 	err := r.Client.Status().Patch(ctx, after, patch)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return false, nil
+		return outdated, nil
 	case err != nil:
-		return false, fmt.Errorf("patch status of Service: %w", err)
+		return outdated, fmt.Errorf("patch status of Service: %w", err)
 	default:
-		return true, nil
+		return written, nil
 	}
 }

@@ -37,7 +37,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 		source.TypedKind(mgr.GetCache(), &corev1.Service{}, byName[*corev1.Service]()),
 		source.TypedKind(mgr.GetCache(), &v1beta1.IPAddressPool{}, once[*v1beta1.IPAddressPool](),
 			predicate.TypedGenerationChangedPredicate[*v1beta1.IPAddressPool]{}),
-		source.TypedKind[client.Object](mgr.GetCache(), kube.Namespace(""), r.waitingIn(),
+		source.TypedKind[client.Object](mgr.GetCache(), kube.Namespace(""), r.relabelled(),
 			predicate.LabelChangedPredicate{}),
 	} {
 		if err := c.Watch(s); err != nil {
@@ -57,11 +57,11 @@ func once[T client.Object]() handler.TypedEventHandler[T, Request] {
 	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []Request { return []Request{configuration} })
 }
 
-// waitingIn enqueues the Services of a Namespace that wait: its new labels may open a pool to them.
-func (r *Reconciler) waitingIn() handler.TypedEventHandler[client.Object, Request] {
+// relabelled enqueues the Services that wait in a Namespace whose labels have changed.
+func (r *Reconciler) relabelled() handler.TypedEventHandler[client.Object, Request] {
 	return handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, ns client.Object) []Request {
 		var out []Request
-		for _, k := range r.ledger.waitingIn(ns.GetName()) {
+		for _, k := range r.ledger.relabel(ns.GetName(), ns.GetLabels()) {
 			out = append(out, requestFor(k))
 		}
 		return out

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -69,17 +70,29 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		byObject[p.Ref] = append(byObject[p.Ref], p)
 	}
 
+	again := reconcile.Result{}
 	var errs []error
+	tell := func(o client.Object, problems []config.Problem) {
+		err := r.write(ctx, o, problems)
+		if apierrors.IsConflict(err) {
+			again.RequeueAfter = catchUp
+			return
+		}
+		errs = append(errs, err)
+	}
 	for i := range pools.Items {
 		o := &pools.Items[i]
-		errs = append(errs, r.write(ctx, o, byObject[config.Ref{Kind: config.IPAddressPool, Name: o.Name}]))
+		tell(o, byObject[config.Ref{Kind: config.IPAddressPool, Name: o.Name}])
 	}
 	for i := range l2.Items {
 		o := &l2.Items[i]
-		errs = append(errs, r.write(ctx, o, byObject[config.Ref{Kind: config.L2Advertisement, Name: o.Name}]))
+		tell(o, byObject[config.Ref{Kind: config.L2Advertisement, Name: o.Name}])
 	}
-	return reconcile.Result{}, errors.Join(errs...)
+	return again, errors.Join(errs...)
 }
+
+// catchUp is how long a newer version of an object may be on its way here.
+const catchUp = 50 * time.Millisecond
 
 func (r *Reconciler) write(ctx context.Context, o client.Object, problems []config.Problem) error {
 	after, ok := o.DeepCopyObject().(client.Object)
@@ -88,8 +101,8 @@ func (r *Reconciler) write(ctx context.Context, o client.Object, problems []conf
 	}
 	patch := client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})
 	switch err := r.Client.Status().Patch(ctx, after, patch); {
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return nil // the object's next version is on its way here
+	case apierrors.IsNotFound(err):
+		return nil
 	case err != nil:
 		return fmt.Errorf("patch status of %s: %w", o.GetName(), err)
 	}

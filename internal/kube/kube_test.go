@@ -187,7 +187,7 @@ func (a *away) RoundTrip(*http.Request) (*http.Response, error) {
 	if *a--; *a >= 0 {
 		return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 	}
-	return &http.Response{StatusCode: http.StatusOK}, nil
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 }
 
 func TestPatient(t *testing.T) {
@@ -214,7 +214,11 @@ func TestPatient(t *testing.T) {
 				if (err == nil) != tc.ok {
 					t.Errorf("%s: error %v", tc.reason, err)
 				}
-				if err == nil && response.StatusCode != http.StatusOK {
+				if err != nil {
+					return
+				}
+				defer response.Body.Close()
+				if response.StatusCode != http.StatusOK {
 					t.Errorf("%s: %s", tc.reason, response.Status)
 				}
 			})

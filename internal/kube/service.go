@@ -117,6 +117,13 @@ func ServiceOf(svc *corev1.Service) Service {
 // shows. It leaves two marks, so that a user who removes one does no harm.
 func Marked(svc *corev1.Service) bool { return annotated(svc) || assigned(svc) }
 
+// Touched reports whether Fairlead has written anything to a Service.
+func Touched(svc *corev1.Service) bool {
+	return annotated(svc) ||
+		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAssigned) != nil ||
+		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced) != nil
+}
+
 func annotated(svc *corev1.Service) bool {
 	_, ok := svc.Annotations[AnnotationAllocatedFrom]
 	return ok
