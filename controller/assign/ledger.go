@@ -92,11 +92,11 @@ func (l *ledger) decide(e entry) outcome {
 	}
 }
 
-// left says that a Service shows only these addresses: others that it held become free.
-func (l *ledger) left(k ipam.Key, shows []netip.Addr) outcome {
+// left says that a Service does not show some addresses any more that it has lost: they become free.
+func (l *ledger) left(k ipam.Key, lost []netip.Addr) outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.keepOnly(k, shows)
+	return l.drop(k, lost)
 }
 
 // release takes everything from a Service that is gone or no longer ours, and shows nothing of ours.
@@ -104,15 +104,13 @@ func (l *ledger) release(k ipam.Key) outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.waiting, k)
-	return l.keepOnly(k, nil)
+	return l.drop(k, l.state.Held(k))
 }
 
-func (l *ledger) keepOnly(k ipam.Key, shows []netip.Addr) outcome {
+func (l *ledger) drop(k ipam.Key, lost []netip.Addr) outcome {
 	var out outcome
-	held := l.state.Held(k)
-	keeps := slices.DeleteFunc(slices.Clone(held), func(a netip.Addr) bool { return !slices.Contains(shows, a) })
-	l.touch(less(held, keeps))
-	if l.state.Commit(k, ipam.Decision{Addresses: keeps}) {
+	l.touch(lost)
+	if l.state.Commit(k, ipam.Decision{Addresses: less(l.state.Held(k), lost)}) {
 		out.served = l.serveWaiting()
 	}
 	out.touched = l.takeTouched()

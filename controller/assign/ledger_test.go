@@ -180,7 +180,7 @@ func TestLeaving(t *testing.T) {
 	if d := l.decide(svc("c", 3)); d.Reason != ipam.PoolExhausted {
 		t.Errorf("c has %v, which b may still show", d.Addresses)
 	}
-	out = l.left(b.key(), nil)
+	out = l.left(b.key(), out.leaving)
 	if diff := cmp.Diff(map[string]string{"a": "[192.0.2.1]", "c": "[192.0.2.2]"}, held(&l, a, b, svc("c", 3))); diff != "" {
 		t.Errorf("held: -want, +got:\n%s", diff)
 	}

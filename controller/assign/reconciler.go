@@ -195,7 +195,7 @@ func (r *Reconciler) giveBack(ctx context.Context, key ipam.Key, out outcome, do
 			return reconcile.Result{RequeueAfter: catchUp}, nil
 		}
 	}
-	r.spread(r.ledger.left(key, out.Addresses))
+	r.spread(r.ledger.left(key, out.leaving))
 	return reconcile.Result{}, nil
 }
 
