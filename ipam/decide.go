@@ -104,15 +104,21 @@ func (r *Request) wanted(f config.Family) (netip.Addr, bool) {
 func (st *State) keep(r Request, f config.Family) netip.Addr {
 	wanted, insists := r.wanted(f)
 	for _, a := range st.held[r.Service] {
-		p := st.snapshot.PoolOf(a)
 		switch {
-		case config.FamilyOf(a) != f, p == nil:
-		case insists && a != wanted, r.Pool != "" && r.Pool != p.Name:
+		case config.FamilyOf(a) != f, st.snapshot.PoolOf(a) == nil:
+		case insists && a != wanted, r.Pool != "" && !st.contains(r.Pool, a):
 		default:
 			return a
 		}
 	}
 	return netip.Addr{}
+}
+
+// contains reports whether a pool has an address, be it that another pool, which
+// overlaps it, has it first.
+func (st *State) contains(pool string, a netip.Addr) bool {
+	p := st.snapshot.Pool(pool)
+	return p != nil && p.Contains(a)
 }
 
 // choose finds an address of a family that the Service does not hold yet.

@@ -97,6 +97,14 @@ func TestDecide(t *testing.T) {
 			request: Request{Families: v4only},
 			want:    Decision{addrs("192.0.3.5"), Assigned, "", false},
 		},
+		"KeepsInNamedPoolThatIsOverlapped": {
+			reason: "a pool that grows over the one that is asked for takes nothing from it",
+			pools: []v1beta1.IPAddressPool{testPool("a", []string{"192.0.2.0/24"}),
+				testPool("b", []string{"192.0.2.5"})},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.5")},
+			request: Request{Families: v4only, Pool: "b"},
+			want:    Decision{addrs("192.0.2.5"), Assigned, "", false},
+		},
 		"DualStackFromTwoPools": {
 			reason:  "the families may come from different pools",
 			pools:   []v1beta1.IPAddressPool{a, b},
