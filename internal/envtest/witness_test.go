@@ -29,9 +29,10 @@ type witness struct {
 	holders map[netip.Addr]types.UID
 	names   map[types.UID]client.ObjectKey
 	// pools are as they are now. Since the last quiet moment, some addresses were in no
-	// pool for a time, and some Services were made to ask for something else.
+	// pool for a time, or not in one that a Service may ask for, and some Services were made to ask for something else.
 	pools     map[string]*v1beta1.IPAddressPool
 	uncovered map[netip.Addr]bool
+	left      map[membership]bool
 	touched   map[client.ObjectKey]bool
 
 	faults []string
@@ -40,11 +41,18 @@ type witness struct {
 	began  time.Time
 }
 
+// membership is an address in a pool.
+type membership struct {
+	pool string
+	addr netip.Addr
+}
+
 func watch(s *stage) *witness {
 	s.Helper()
 	w := &witness{
 		shown: map[types.UID][]netip.Addr{}, holders: map[netip.Addr]types.UID{}, names: map[types.UID]client.ObjectKey{},
-		pools: map[string]*v1beta1.IPAddressPool{}, uncovered: map[netip.Addr]bool{}, touched: map[client.ObjectKey]bool{}, began: time.Now(),
+		pools: map[string]*v1beta1.IPAddressPool{}, uncovered: map[netip.Addr]bool{}, left: map[membership]bool{},
+		touched: map[client.ObjectKey]bool{}, began: time.Now(),
 	}
 	stream, err := s.api.Watch(s.Context(), &corev1.ServiceList{})
 	s.must(err)
@@ -82,7 +90,7 @@ func (w *witness) see(svc *corev1.Service, deleted bool) {
 		if w.holders[a] == svc.UID {
 			delete(w.holders, a)
 		}
-		if !deleted && !w.touched[key] && !w.uncovered[a] {
+		if !deleted && !w.touched[key] && !w.uncovered[a] && !w.left[membership{kube.ServiceOf(svc).Pool, a}] {
 			w.accusef("Service %s lost %s, which is in a pool, and asked for nothing else", svc.Name, a)
 		}
 	}
@@ -121,6 +129,9 @@ func (w *witness) reconfigure(name string, p *v1beta1.IPAddressPool) {
 		if !w.covered(a) {
 			w.uncovered[a] = true
 		}
+		if p == nil || !membersOf(p)[a] {
+			w.left[membership{name, a}] = true
+		}
 	}
 }
 
@@ -139,6 +150,7 @@ func (w *witness) rest() []string {
 	defer w.mu.Unlock()
 	clear(w.touched)
 	clear(w.uncovered)
+	clear(w.left)
 	w.linef("quiet")
 	out := w.faults
 	w.faults = nil
