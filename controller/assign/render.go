@@ -69,7 +69,10 @@ func mark(svc *corev1.Service, pools []string) {
 	svc.Annotations[kube.AnnotationAllocatedFrom] = strings.Join(pools, ",")
 }
 
-func addresses(svc *corev1.Service) []netip.Addr { return kube.ServiceOf(svc).Shown }
+func addresses(svc *corev1.Service) []netip.Addr {
+	addrs, _ := kube.Shown(svc)
+	return addrs
+}
 
 func status(d ipam.Decision) metav1.ConditionStatus {
 	if len(d.Addresses) > 0 {

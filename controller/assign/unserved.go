@@ -13,12 +13,11 @@ import (
 // Fairlead does not serve is taken for one that nobody does.
 const patience = 10 * time.Second
 
-// unserved tells the user of a Service that waits for a load balancer and is
-// not Fairlead's: its class may be misspelt. The Service is not touched, and
+// unserved tells the user of a Service that is not Fairlead's, if it waits for a
+// load balancer: its class may be misspelt. The Service is not touched, and
 // told once.
 func (r *Reconciler) unserved(svc *corev1.Service) reconcile.Result {
-	if svc.Name == "" || svc.Spec.Type != corev1.ServiceTypeLoadBalancer || r.Class.Serves(svc) ||
-		!svc.DeletionTimestamp.IsZero() || len(svc.Status.LoadBalancer.Ingress) > 0 {
+	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || !svc.DeletionTimestamp.IsZero() || len(svc.Status.LoadBalancer.Ingress) > 0 {
 		return reconcile.Result{}
 	}
 	if age := time.Since(svc.CreationTimestamp.Time); age < patience {

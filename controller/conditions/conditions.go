@@ -27,7 +27,7 @@ import (
 	"github.com/fairlead-lb/fairlead/config"
 )
 
-// Reasons of the condition where there is no problem.
+// reasonAccepted is the reason of the condition where there is no problem.
 const reasonAccepted = "Accepted"
 
 // A Reconciler writes the condition Accepted.

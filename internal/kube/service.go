@@ -100,17 +100,23 @@ func ServiceOf(svc *corev1.Service) Service {
 	if s.Pool, s.IPs, err = request(svc); err != nil {
 		s.Invalid = err.Error()
 	}
-	for _, in := range svc.Status.LoadBalancer.Ingress {
-		if a, err := netip.ParseAddr(in.IP); err == nil {
-			s.Shown = append(s.Shown, a.Unmap())
-		} else {
-			s.Names = append(s.Names, in.Hostname+in.IP)
-		}
-	}
+	s.Shown, s.Names = Shown(svc)
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
 		s.Announced = c.DeepCopy()
 	}
 	return s
+}
+
+// Shown reads the addresses and the host names in the status of a Service.
+func Shown(svc *corev1.Service) (addrs []netip.Addr, names []string) {
+	for _, in := range svc.Status.LoadBalancer.Ingress {
+		if a, err := netip.ParseAddr(in.IP); err == nil {
+			addrs = append(addrs, a.Unmap())
+		} else {
+			names = append(names, in.Hostname+in.IP)
+		}
+	}
+	return addrs, names
 }
 
 // Marked reports whether Fairlead's controller seems to have assigned what a Service
