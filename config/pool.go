@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net/netip"
 	"slices"
+	"time"
 
 	"go4.org/netipx"
 
@@ -22,6 +23,13 @@ type Pool struct {
 	Refused bool
 	// Priority is the rank among pools, lower first; unset is math.MaxInt32.
 	Priority int32
+
+	// SharedByAll: Services of different namespaces may share an address.
+	SharedByAll bool
+	// Quota is how many addresses of each family one namespace may hold, 0 for any number.
+	Quota int
+	// Cooldown is how long a released address rests before it is given to who did not ask for it.
+	Cooldown time.Duration
 
 	avoidBuggy bool
 	set        *netipx.IPSet
@@ -42,6 +50,12 @@ func parsePool(in *v1beta1.IPAddressPool) (*Pool, []Problem) {
 		Priority:   math.MaxInt32,
 		avoidBuggy: in.Spec.AvoidBuggyIPs,
 		labels:     in.Labels,
+
+		SharedByAll: in.Spec.Sharing == v1beta1.AllNamespaces,
+		Quota:       int(in.Spec.NamespaceQuota),
+	}
+	if in.Spec.ReuseCooldown != nil {
+		p.Cooldown = in.Spec.ReuseCooldown.Duration
 	}
 	var problems []Problem
 	fault := func(r Reason, err error) {
@@ -94,10 +108,14 @@ func (p *Pool) Skips(a netip.Addr) bool {
 // Admits reports whether a Service may have an address of the pool, by its
 // namespace, the labels of its namespace, and its own labels.
 func (p *Pool) Admits(namespace string, namespaceLabels, serviceLabels map[string]string) bool {
-	return p.admitsNamespace(namespace, namespaceLabels) && p.serviceSelectors.admit(serviceLabels)
+	return p.AdmitsNamespace(namespace, namespaceLabels) && p.AdmitsLabels(serviceLabels)
 }
 
-func (p *Pool) admitsNamespace(name string, labels map[string]string) bool {
+// AdmitsLabels is the part of Admits that depends on the Service's own labels.
+func (p *Pool) AdmitsLabels(labels map[string]string) bool { return p.serviceSelectors.admit(labels) }
+
+// AdmitsNamespace is the part of Admits that depends on the namespace.
+func (p *Pool) AdmitsNamespace(name string, labels map[string]string) bool {
 	if len(p.namespaces) == 0 && len(p.namespaceSelectors) == 0 {
 		return true
 	}

@@ -180,6 +180,14 @@ func (s *Snapshot) PoolOf(a netip.Addr) *Pool {
 	return s.ranges[i].pool
 }
 
+// SameAddresses reports whether the pools of another Snapshot have the same names and
+// would give the same addresses.
+func (s *Snapshot) SameAddresses(o *Snapshot) bool {
+	samePool := func(a, b *Pool) bool { return a.Name == b.Name && a.avoidBuggy == b.avoidBuggy && a.set.Equal(b.set) }
+	sameRange := func(a, b ownedRange) bool { return a.IPRange == b.IPRange && a.pool.Name == b.pool.Name }
+	return slices.EqualFunc(s.pools, o.pools, samePool) && slices.EqualFunc(s.ranges, o.ranges, sameRange)
+}
+
 // L2For returns the layer 2 advertisements of a pool that are for a Service
 // with these labels, by name.
 func (s *Snapshot) L2For(p *Pool, serviceLabels map[string]string) []*L2 {

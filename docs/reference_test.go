@@ -37,6 +37,7 @@ func TestReference(t *testing.T) {
 			o.Pools = append(o.Pools, *object)
 		case *v1beta1.L2Advertisement:
 			o.L2Advertisements = append(o.L2Advertisements, *object)
+		case *v1beta1.IPClaim: // has no part in the configuration
 		default:
 			t.Errorf("unexpected %T", object)
 		}
@@ -54,6 +55,7 @@ func TestReference(t *testing.T) {
 func TestReferenceIsComplete(t *testing.T) {
 	specs := map[string]reflect.Type{
 		"IPAddressPool":   reflect.TypeFor[v1beta1.IPAddressPoolSpec](),
+		"IPClaim":         reflect.TypeFor[v1beta1.IPClaimSpec](),
 		"L2Advertisement": reflect.TypeFor[v1beta1.L2AdvertisementSpec](),
 	}
 	written := map[string]bool{}
@@ -97,7 +99,7 @@ func fields(at string, t reflect.Type) []string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct || t == reflect.TypeFor[metav1.LabelSelector]() {
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[metav1.LabelSelector]() || t == reflect.TypeFor[metav1.Duration]() {
 		return nil
 	}
 	var out []string

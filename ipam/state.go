@@ -1,45 +1,128 @@
 package ipam
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/config"
 )
 
-// State says who holds which address. It is a value with one owner: its methods
-// may not run at the same time.
+// State says who holds which address and who waits for one. It is a value with
+// one owner: its methods may not run at the same time.
 type State struct {
 	snapshot *config.Snapshot
-	// holders and held are each other's inverse: no address has two holders.
-	holders map[netip.Addr]Key
-	held    map[Key][]netip.Addr
-	// released gives the order in which free addresses were let go, from 1 on.
-	// An address that is not in it was never used, as far as is known.
-	released map[netip.Addr]uint64
-	clock    uint64
-	pools    map[string]*pool
+	// holders and held are each other's inverse. An address that several share has the
+	// others in joint.
+	holders map[netip.Addr]*holding
+	joint   map[netip.Addr][]*holding
+	held    map[Key]*holding
+	// groups are the addresses whose holders have a sharing key; users are the Services
+	// that name an IPClaim.
+	groups map[string][]netip.Addr
+	users  map[Key][]Key
+	// released says when free addresses were let go. An address that is not in it was
+	// never used, as far as is known.
+	released map[netip.Addr]int64
+	// clock is the time, in nanoseconds since some moment; it passes with every release.
+	clock int64
+
+	pools map[string]*pool
 	// order is the sequence in which pools are tried: priority, then name.
 	order []*pool
+	// open are the pools that give addresses of a family to who asks for none.
+	open       [2]set
+	admissions map[string]admission
+	// resting are the lists of pools with a cool-down.
+	resting []*freeList
+	// limited: some pool has a quota.
+	limited bool
+
+	queue queue
+	// vacant are addresses that became free and were not offered yet.
+	vacant []vacancy
+	// others are those about whom something has changed through somebody else.
+	others map[Key]bool
+	// touched are the pools whose use has changed.
+	touched []*pool
+	// spare are holdings not in use: to make them one by one costs more.
+	spare []holding
+	// room is for the addresses of decisions to come.
+	room []netip.Addr
 }
 
 // New returns a State in which nobody holds anything.
 func New(s *config.Snapshot) *State {
 	st := &State{
-		holders:  map[netip.Addr]Key{},
-		held:     map[Key][]netip.Addr{},
-		released: map[netip.Addr]uint64{},
+		holders:  map[netip.Addr]*holding{},
+		joint:    map[netip.Addr][]*holding{},
+		held:     map[Key]*holding{},
+		groups:   map[string][]netip.Addr{},
+		users:    map[Key][]Key{},
+		released: map[netip.Addr]int64{},
+		queue:    newQueue(),
+		others:   map[Key]bool{},
 	}
-	st.Reconfigure(s)
+	st.configure(s)
 	return st
 }
 
 // Reconfigure puts a new configuration in force. Holders keep their addresses
 // until the next decision about them. Those who have an address that belongs to
-// another pool than before, or to none, are returned, sorted.
-func (st *State) Reconfigure(s *config.Snapshot) []Key {
+// another pool than before, or to none, and those who wait, are among the Others.
+func (st *State) Reconfigure(s *config.Snapshot) {
 	before := st.snapshot
+	if s.SameAddresses(before) {
+		st.adjust(s)
+	} else {
+		st.configure(s)
+		for a := range st.holders {
+			if nameOf(before.PoolOf(a)) == nameOf(s.PoolOf(a)) {
+				continue
+			}
+			for h := range st.on(a) {
+				st.others[h.key] = true
+			}
+		}
+	}
+	st.askAgain(func(*Request) bool { return true })
+}
+
+// Relabel puts the labels of a namespace in force for its Services that wait: they may have
+// opened a pool to them.
+func (st *State) Relabel(namespace string, labels map[string]string) {
+	for _, w := range st.queue.waiting {
+		if w.request.Namespace == namespace {
+			w.request.NamespaceLabels = labels
+		}
+	}
+	st.askAgain(func(r *Request) bool { return r.Namespace == namespace })
+}
+
+// askAgain decides about some who wait, first come first served.
+func (st *State) askAgain(about func(*Request) bool) {
+	for _, w := range st.queue.inOrder() {
+		if about(&w.request) {
+			st.others[w.request.Key] = true
+			st.settle(&w.request)
+		}
+	}
+	st.serve()
+}
+
+// adjust replaces the configuration of pools that have the addresses that they had.
+func (st *State) adjust(s *config.Snapshot) {
+	st.snapshot = s
+	for _, c := range s.Pools() {
+		st.pools[c.Name].config = c
+	}
+	st.arrange()
+}
+
+// configure makes the pools anew, with what is held and what was released.
+func (st *State) configure(s *config.Snapshot) {
 	st.snapshot = s
 	st.pools = make(map[string]*pool, len(s.Pools()))
 	st.order = st.order[:0]
@@ -48,15 +131,9 @@ func (st *State) Reconfigure(s *config.Snapshot) []Key {
 		st.pools[c.Name] = p
 		st.order = append(st.order, p)
 	}
-	slices.SortStableFunc(st.order, func(a, b *pool) int { return int(a.config.Priority) - int(b.config.Priority) })
-	affected := map[Key]bool{}
-	for a, k := range st.holders {
-		p := st.poolOf(a)
-		if p != nil {
+	for a := range st.holders {
+		if p := st.poolOf(a); p != nil {
 			p.of(a).held++
-		}
-		if nameOf(before.PoolOf(a)) != nameOf(s.PoolOf(a)) {
-			affected[k] = true
 		}
 	}
 	for a, when := range st.released {
@@ -64,13 +141,38 @@ func (st *State) Reconfigure(s *config.Snapshot) []Key {
 			p.of(a).requeue(a, when)
 		}
 	}
-	for _, p := range st.pools {
+	for _, p := range st.order {
 		for _, f := range p.families {
-			f.sortQueue()
-			f.settle(st)
+			if f != nil {
+				f.sortQueue()
+			}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(affected), Key.compare)
+	st.arrange()
+}
+
+// arrange derives what depends on the configuration of all pools.
+func (st *State) arrange() {
+	slices.SortFunc(st.order, func(a, b *pool) int {
+		return cmp.Or(cmp.Compare(a.config.Priority, b.config.Priority), cmp.Compare(a.config.Name, b.config.Name))
+	})
+	st.open = [2]set{newSet(len(st.order)), newSet(len(st.order))}
+	st.admissions = map[string]admission{}
+	st.touched, st.resting = nil, nil
+	for i, p := range st.order {
+		p.index, p.touched = i, false
+		st.touch(p)
+		for _, f := range p.families {
+			if f == nil {
+				continue
+			}
+			f.settle(st)
+			if p.config.Cooldown > 0 {
+				st.resting = append(st.resting, f)
+			}
+		}
+	}
+	st.recount()
 }
 
 func nameOf(p *config.Pool) string {
@@ -80,83 +182,77 @@ func nameOf(p *config.Pool) string {
 	return p.Name
 }
 
-// Held returns what a Service holds. Not to be changed.
-func (st *State) Held(k Key) []netip.Addr { return st.held[k] }
-
-// Holder returns who holds an address.
-func (st *State) Holder(a netip.Addr) (k Key, held bool) {
-	k, held = st.holders[a]
-	return k, held
-}
-
-// Adopt makes a Service the holder of addresses that it shows already, as far as
-// they belong to a pool and nobody else holds them.
-func (st *State) Adopt(k Key, shown []netip.Addr) {
-	var keep []netip.Addr
-	for _, a := range shown {
-		holder, taken := st.holders[a]
-		if st.poolOf(a) != nil && (!taken || holder == k) && !slices.Contains(keep, a) {
-			keep = append(keep, a)
-		}
-	}
-	st.set(k, keep)
-}
-
-// Commit makes a decision about a Service true, and reports whether an address became free.
-func (st *State) Commit(k Key, d Decision) bool { return st.set(k, d.Addresses) }
-
-// Release takes everything from a Service, and reports whether an address became free.
-func (st *State) Release(k Key) bool { return st.set(k, nil) }
-
-func (st *State) set(k Key, now []netip.Addr) (freed bool) {
-	before := st.held[k]
-	if slices.Equal(before, now) {
-		return false
-	}
-	for _, a := range before {
-		if !slices.Contains(now, a) {
-			st.free(a)
-			freed = true
-		}
-	}
-	for _, a := range now {
-		if !slices.Contains(before, a) {
-			st.take(k, a)
-		}
-	}
-	if len(now) == 0 {
-		delete(st.held, k)
-		return freed
-	}
-	st.held[k] = now
-	return freed
-}
-
-func (st *State) take(k Key, a netip.Addr) {
-	if other, taken := st.holders[a]; taken {
-		panic("ipam: " + a.String() + " of " + other.String() + " given to " + k.String())
-	}
-	st.holders[a] = k
-	delete(st.released, a)
-	if p := st.poolOf(a); p != nil {
-		f := p.of(a)
-		f.held++
-		f.settle(st)
-	}
-}
-
-func (st *State) free(a netip.Addr) {
-	delete(st.holders, a)
-	p := st.poolOf(a)
-	if p == nil {
+// Advance tells the State what time it is, as a distance from some moment, and serves
+// those who wait with addresses that have rested long enough.
+func (st *State) Advance(now time.Duration) {
+	st.clock = max(st.clock, int64(now))
+	if len(st.queue.waiting) == 0 {
 		return
 	}
-	st.clock++
-	st.released[a] = st.clock
-	f := p.of(a)
-	f.held--
-	f.requeue(a, st.clock)
-	f.settle(st)
+	for _, f := range st.resting {
+		var tried netip.Addr
+		for {
+			a, _ := f.first(st.clock)
+			if !a.IsValid() || a == tried {
+				break
+			}
+			tried = a
+			st.vacant = append(st.vacant, vacancy{addr: a})
+			st.serve()
+		}
+	}
+}
+
+// Held returns what a Service holds. Not to be changed.
+func (st *State) Held(k Key) []netip.Addr {
+	if h := st.held[k]; h != nil {
+		return h.addrs
+	}
+	return nil
+}
+
+// Leaving returns what a Service has lost, and holds until it is known not to show it. Not to be changed.
+func (st *State) Leaving(k Key) []netip.Addr {
+	if h := st.held[k]; h != nil {
+		return h.addrs[len(h.addrs)-h.left:]
+	}
+	return nil
+}
+
+// Waits reports whether one lacks something.
+func (st *State) Waits(k Key) bool { return st.queue.waiting[k] != nil }
+
+// Users returns the Services that name an IPClaim, in order.
+func (st *State) Users(claim Key) []Key { return st.users[claim] }
+
+// Others returns those about whom something has changed through somebody else since
+// it was last called, in order.
+func (st *State) Others() []Key {
+	if len(st.others) == 0 {
+		return nil
+	}
+	out := slices.SortedFunc(maps.Keys(st.others), Key.compare)
+	clear(st.others)
+	return out
+}
+
+// Touched returns the pools whose use has changed since it was last called, in order.
+func (st *State) Touched() []string {
+	var out []string
+	for _, p := range st.touched {
+		p.touched = false
+		out = append(out, p.config.Name)
+	}
+	st.touched = st.touched[:0]
+	slices.Sort(out)
+	return out
+}
+
+func (st *State) touch(p *pool) {
+	if !p.touched {
+		p.touched = true
+		st.touched = append(st.touched, p)
+	}
 }
 
 func (st *State) poolOf(a netip.Addr) *pool {
@@ -185,10 +281,10 @@ type Usage struct{ Total, Assigned, Available int64 }
 // A held address that the pool would not give again counts as assigned only.
 func (st *State) Usage(name string, f config.Family) Usage {
 	p := st.pools[name]
-	if p == nil || p.families[f] == nil {
+	if p == nil || p.list(f) == nil {
 		return Usage{}
 	}
-	u := Usage{Total: p.config.Size(f), Assigned: p.families[f].held}
+	u := Usage{Total: p.config.Size(f), Assigned: p.list(f).held}
 	u.Available = max(0, u.Total-u.Assigned)
 	if p.config.Refused {
 		u.Available = 0

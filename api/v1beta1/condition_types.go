@@ -5,6 +5,8 @@ const (
 	// ConditionAccepted says whether the object is valid, alone and together
 	// with all others, and therefore used.
 	ConditionAccepted = "Accepted"
+	// ConditionBound says whether an IPClaim holds all that it asks for.
+	ConditionBound = "Bound"
 	// ConditionReady says whether a speaker announces what it should.
 	ConditionReady = "Ready"
 )

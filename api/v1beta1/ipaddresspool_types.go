@@ -74,12 +74,51 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:default=false
 	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
 
+	// Whose Services may share an address of this pool. Services share one where both
+	// have the same fairlead.io/sharing-key and no protocol and port in common; where one has
+	// externalTrafficPolicy Local, both must select the same pods. SameNamespace:
+	// and are in one namespace. AllNamespaces: wherever they are; then whoever knows
+	// the key can join. Those who share already go on sharing.
+	//
+	// +optional
+	// +kubebuilder:default=SameNamespace
+	Sharing Sharing `json:"sharing,omitempty"`
+
+	// How many IPv4 and how many IPv6 addresses of this pool the Services and IPClaims
+	// of one namespace may hold together. An address that they share counts once. A lower
+	// quota takes nothing from who has more. Absent or 0: as many as there are.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	NamespaceQuota int32 `json:"namespaceQuota,omitempty"`
+
+	// How long an address that was released rests before a Service gets it that did not
+	// ask for it, such as "10m": until then caches and firewall rules of former
+	// clients may still know it. Who asks for the address itself gets it at once.
+	// The controller does not remember what was released before it became the leader.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="reuseCooldown must be between 0s and 720h"
+	ReuseCooldown *metav1.Duration `json:"reuseCooldown,omitempty"`
+
 	// Which Services may have an address of this pool, and how much the pool is
 	// preferred to others. Absent: every Service, after the pools with a priority.
 	//
 	// +optional
 	ServiceAllocation *ServiceAllocation `json:"serviceAllocation,omitempty"`
 }
+
+// Sharing says whose Services may share an address.
+//
+// +kubebuilder:validation:Enum=SameNamespace;AllNamespaces
+type Sharing string
+
+const (
+	// SameNamespace: Services of one namespace may share an address.
+	SameNamespace Sharing = "SameNamespace"
+	// AllNamespaces: Services of different namespaces may share an address.
+	AllNamespaces Sharing = "AllNamespaces"
+)
 
 // ServiceAllocation limits a pool to some Services. The namespace part
 // (namespaces or namespaceSelectors) and the Service part (serviceSelectors)
@@ -120,10 +159,10 @@ type ServiceAllocation struct {
 // IPAddressPoolStatus is what the controller says of a pool. Counts are of
 // addresses, not of Services, and stop at the largest 64-bit integer.
 type IPAddressPoolStatus struct {
-	// IPv4 addresses of the pool that Services hold.
+	// IPv4 addresses of the pool that Services and IPClaims hold.
 	// +optional
 	AssignedIPv4 int64 `json:"assignedIPv4"`
-	// IPv6 addresses of the pool that Services hold.
+	// IPv6 addresses of the pool that Services and IPClaims hold.
 	// +optional
 	AssignedIPv6 int64 `json:"assignedIPv6"`
 	// IPv4 addresses of the pool that are free.

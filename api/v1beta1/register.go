@@ -13,6 +13,7 @@ var GroupVersion = schema.GroupVersion{Group: "fairlead.io", Version: "v1beta1"}
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&IPAddressPool{}, &IPAddressPoolList{},
+		&IPClaim{}, &IPClaimList{},
 		&L2Advertisement{}, &L2AdvertisementList{},
 		&SpeakerStatus{}, &SpeakerStatusList{},
 	)

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/ipam"
@@ -24,16 +25,23 @@ const (
 )
 
 // transition returns the events of a status write, from the Service before and after.
-func transition(before, after *corev1.Service, d ipam.Decision, pools []string) []event {
-	had, has := addresses(before), addresses(after)
+func transition(before, after *corev1.Service, d *ipam.Decision, pools []string) []event {
+	said := func(svc *corev1.Service) [2]string {
+		return conditionText(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
+	}
+	return changes(addresses(before), addresses(after), d, pools, said(before) == said(after))
+}
+
+// changes returns the events of a change of addresses, and of what is lacking unless it was said before.
+func changes(had, has []netip.Addr, d *ipam.Decision, pools []string, saidBefore bool) []event {
 	var out []event
 	if gone := less(had, has); len(gone) > 0 {
-		out = append(out, event{corev1.EventTypeNormal, eventCleared, "Released IP " + join(gone)})
+		out = append(out, event{corev1.EventTypeNormal, eventCleared, "Released IP " + join(gone) + because(d.Lost)})
 	}
 	if come := less(has, had); len(come) > 0 {
 		out = append(out, event{corev1.EventTypeNormal, eventAllocated, "Assigned IP " + join(come) + " from pool " + strings.Join(pools, ", ")})
 	}
-	if d.Reason == ipam.Assigned || said(before) == said(after) {
+	if d.Reason == ipam.Assigned || saidBefore {
 		return out
 	}
 	if len(d.Addresses) > 0 && d.Reason != ipam.InvalidRequest {
@@ -42,8 +50,15 @@ func transition(before, after *corev1.Service, d ipam.Decision, pools []string) 
 	return append(out, event{corev1.EventTypeWarning, eventFailed, string(d.Reason) + ": " + d.Message})
 }
 
-func said(svc *corev1.Service) [2]string {
-	c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
+func because(lost string) string {
+	if lost == "" {
+		return ""
+	}
+	return " (" + lost + ")"
+}
+
+func conditionText(cs []metav1.Condition, kind string) [2]string {
+	c := meta.FindStatusCondition(cs, kind)
 	if c == nil {
 		return [2]string{}
 	}

@@ -1,13 +1,12 @@
 package assign
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
@@ -17,54 +16,46 @@ import (
 type ledger struct {
 	mu    sync.Mutex
 	state *ipam.State
-	// waiting are the Services that lack something, as they were last read.
-	waiting map[ipam.Key]entry
-	// touched are the pools whose use has changed since they were last asked for.
-	touched map[string]bool
+	// begin is the moment from which the state's time is counted.
+	begin time.Time
 }
 
-// entry is a Service as it was read.
-type entry struct {
-	service         kube.Service
-	namespaceLabels map[string]string
-}
-
-func (e *entry) key() ipam.Key { return ipam.Key{Namespace: e.service.Namespace, Name: e.service.Name} }
-
-// explicit reports whether the Service asks for certain addresses.
-func (e *entry) explicit() bool { return len(e.service.IPs) > 0 }
-
-// compare orders those who come first: certain addresses, then age, then name.
-func (e *entry) compare(o *entry) int {
-	if e.explicit() != o.explicit() {
-		if e.explicit() {
-			return -1
-		}
-		return 1
+// requestOf returns what a Service asks for.
+func requestOf(s *kube.Service, namespaceLabels map[string]string) ipam.Request {
+	r := ipam.Request{
+		Key: ipam.Key{Namespace: s.Namespace, Name: s.Name},
+		Terms: ipam.Terms{
+			Created: s.Created, Sharing: s.Sharing, Claim: s.Claim, Local: s.Local, Selector: s.Selector,
+		},
+		Families: s.Families, RequireAll: s.RequireAll,
+		Addresses: s.IPs, Pool: s.Pool, Invalid: s.Invalid, Terminating: s.Terminating,
+		Shown: s.Shown, Names: s.Names, Marked: s.Marked,
+		NamespaceLabels: namespaceLabels, Labels: s.Labels,
 	}
-	return cmp.Or(e.service.Created.Compare(o.service.Created),
-		cmp.Compare(e.service.Namespace, o.service.Namespace), cmp.Compare(e.service.Name, o.service.Name))
+	for _, p := range s.Ports {
+		r.Ports = append(r.Ports, ipam.Port(p))
+	}
+	return r
 }
 
-// load rebuilds the ledger from all Services that are ours.
-func (l *ledger) load(s *config.Snapshot, services []entry) {
+// claimRequestOf returns what an IPClaim asks for.
+func claimRequestOf(in *v1beta1.IPClaim, namespaceLabels map[string]string) ipam.Request {
+	c := kube.ClaimOf(in)
+	return ipam.Request{
+		Key:      ipam.Key{Namespace: in.Namespace, Name: in.Name, Kind: ipam.Claim},
+		Terms:    ipam.Terms{Created: in.CreationTimestamp.Time},
+		Families: c.Families, Addresses: c.IPs, Pool: in.Spec.Pool,
+		Terminating: !in.DeletionTimestamp.IsZero(),
+		Shown:       c.Shown, Marked: true,
+		NamespaceLabels: namespaceLabels, Labels: in.Labels,
+	}
+}
+
+// load rebuilds the ledger from all Services that are ours and all IPClaims.
+func (l *ledger) load(s *config.Snapshot, requests []ipam.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.state = ipam.New(s)
-	l.touched = map[string]bool{}
-	l.waiting = map[ipam.Key]entry{}
-	slices.SortFunc(services, func(a, b entry) int {
-		return cmp.Or(a.service.Created.Compare(b.service.Created), a.compare(&b))
-	})
-	for i := range services {
-		if _, foreign := l.foreign(services[i]); services[i].service.Marked || !foreign {
-			l.state.Adopt(services[i].key(), services[i].service.Shown)
-		}
-	}
-	slices.SortFunc(services, func(a, b entry) int { return a.compare(&b) })
-	for i := range services {
-		l.settle(services[i])
-	}
+	l.state, l.begin = ipam.Load(s, requests), time.Now()
 }
 
 // outcome is what came of a change of the ledger.
@@ -72,157 +63,59 @@ type outcome struct {
 	ipam.Decision
 	// pools that the addresses of the decision came from, in order.
 	pools []string
-	// leaving are addresses that the Service has no more but may still show. It
-	// holds them until it is known not to: see left.
+	// users are the Services that name the IPClaim that was decided about.
+	users []ipam.Key
+	// leaving are addresses that are lost but may still be shown. They are
+	// held until it is known that they are not: see left.
 	leaving []netip.Addr
-	// served are other Services that got what became free.
-	served []ipam.Key
+	// others are those to look at, as something has changed for them too.
+	others []ipam.Key
 	// touched are the pools whose use has changed.
 	touched []string
 }
 
-// decide settles one Service. It goes on holding what it loses.
-func (l *ledger) decide(e entry) outcome {
+// do changes the state, and tells whom that concerns.
+func (l *ledger) do(change func(*ipam.State, *outcome)) outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	d := l.settle(e)
-	return outcome{
-		Decision: d, pools: l.state.PoolsOf(d.Addresses),
-		leaving: less(l.state.Held(e.key()), d.Addresses), touched: l.takeTouched(),
-	}
-}
-
-// left says that a Service does not show some addresses any more that it has lost: they become free.
-func (l *ledger) left(k ipam.Key, lost []netip.Addr) outcome {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.drop(k, lost)
-}
-
-// release takes everything from a Service that is gone or no longer ours, and shows nothing of ours.
-func (l *ledger) release(k ipam.Key) outcome {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.waiting, k)
-	return l.drop(k, l.state.Held(k))
-}
-
-func (l *ledger) drop(k ipam.Key, lost []netip.Addr) outcome {
 	var out outcome
-	l.touch(lost)
-	if l.state.Commit(k, ipam.Decision{Addresses: less(l.state.Held(k), lost)}) {
-		out.served = l.serveWaiting()
-	}
-	out.touched = l.takeTouched()
+	l.state.Advance(time.Since(l.begin))
+	change(l.state, &out)
+	out.others, out.touched = l.state.Others(), l.state.Touched()
 	return out
 }
 
-// reconfigure puts a new snapshot in force and returns the Services to look at again:
-// those whose addresses belong to another pool or none, and those that waited.
-func (l *ledger) reconfigure(s *config.Snapshot) []ipam.Key {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append(l.state.Reconfigure(s), l.settleAll(l.inOrder())...)
-}
-
-// relabel notes the labels of a namespace, and returns its Services that waited: the
-// labels may have opened a pool to them.
-func (l *ledger) relabel(namespace string, labels map[string]string) []ipam.Key {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var here []entry
-	for _, e := range l.inOrder() {
-		if e.service.Namespace == namespace {
-			e.namespaceLabels = labels
-			here = append(here, e)
-		}
-	}
-	return l.settleAll(here)
-}
-
-// settleAll decides about some Services, first come first served, and returns them.
-func (l *ledger) settleAll(entries []entry) []ipam.Key {
-	var keys []ipam.Key
-	for _, e := range entries {
-		l.settle(e)
-		keys = append(keys, e.key())
-	}
-	return keys
-}
-
-// settle decides about a Service. It holds what it is given, and still what it loses.
-func (l *ledger) settle(e entry) ipam.Decision {
-	k := e.key()
-	if e.service.Terminating {
-		delete(l.waiting, k) // it keeps what it shows until it is gone, and gets nothing more
-		return ipam.Decision{Addresses: l.state.Held(k), Reason: ipam.Assigned}
-	}
-	if len(l.state.Held(k)) == 0 && !e.service.Marked {
-		if d, foreign := l.foreign(e); foreign {
-			l.waiting[k] = e
-			return d
-		}
-		l.state.Adopt(k, e.service.Shown)
-		l.touch(l.state.Held(k))
-	}
-	d := ipam.Decide(l.state, ipam.Request{
-		Service: k, Families: e.service.Families, RequireAll: e.service.RequireAll,
-		Addresses: e.service.IPs, Pool: e.service.Pool, Invalid: e.service.Invalid,
-		NamespaceLabels: e.namespaceLabels, Labels: e.service.Labels,
+// decide settles one Service or IPClaim. It goes on holding what it loses.
+func (l *ledger) decide(r ipam.Request) outcome {
+	return l.do(func(st *ipam.State, out *outcome) {
+		out.Decision = st.Settle(r)
+		out.pools = st.PoolsOf(out.Addresses)
+		out.leaving = slices.Clone(st.Leaving(r.Key))
+		out.users = slices.Clone(st.Users(r.Key))
 	})
-	before := l.state.Held(k)
-	if come := less(d.Addresses, before); len(come) > 0 {
-		l.state.Commit(k, ipam.Decision{Addresses: append(slices.Clone(d.Addresses), less(before, d.Addresses)...)})
-		l.touch(come)
-	}
-	if d.Reason == ipam.Assigned {
-		delete(l.waiting, k)
-	} else {
-		l.waiting[k] = e
-	}
-	return d
 }
 
-// foreign judges a Service whose status was written by somebody else and shows
-// something that cannot be adopted. It is left alone until it can: on the day
-// Fairlead is installed beside its predecessor there may be no pools yet.
-func (l *ledger) foreign(e entry) (ipam.Decision, bool) {
-	no := func(r ipam.Reason, format string, args ...any) (ipam.Decision, bool) {
-		return ipam.Decision{Reason: r, Message: fmt.Sprintf(format, args...), Foreign: true}, true
-	}
-	for _, name := range e.service.Names {
-		return no(ipam.ForeignAddress, "%s was assigned by somebody else; to have an address of Fairlead, clear the status", name)
-	}
-	for _, a := range e.service.Shown {
-		if l.state.PoolsOf([]netip.Addr{a}) == nil {
-			return no(ipam.ForeignAddress, "%s was assigned by somebody else and belongs to no pool; make a pool that contains it, or clear the status", a)
-		}
-		if holder, held := l.state.Holder(a); held && holder != e.key() {
-			return no(ipam.AddressInUse, "%s was assigned by somebody else and is held by %s; clear the status to have another", a, holder)
-		}
-	}
-	return ipam.Decision{}, false
+// left says that some addresses are not shown any more that are lost: they become free.
+func (l *ledger) left(k ipam.Key, lost []netip.Addr) outcome {
+	return l.do(func(st *ipam.State, _ *outcome) { st.Left(k, lost) })
 }
 
-// serveWaiting decides about those who wait, and returns who got something.
-func (l *ledger) serveWaiting() []ipam.Key {
-	var served []ipam.Key
-	for _, w := range l.inOrder() {
-		before := slices.Clone(l.state.Held(w.key()))
-		if l.settle(w); !slices.Equal(before, l.state.Held(w.key())) {
-			served = append(served, w.key())
-		}
-	}
-	return served
+// release takes everything from one that is gone or no longer ours, and shows nothing of ours.
+func (l *ledger) release(k ipam.Key) outcome {
+	return l.do(func(st *ipam.State, _ *outcome) { st.Release(k) })
 }
 
-func (l *ledger) inOrder() []entry {
-	out := make([]entry, 0, len(l.waiting))
-	for _, w := range l.waiting {
-		out = append(out, w)
+// reconfigure puts a new snapshot in force.
+func (l *ledger) reconfigure(s *config.Snapshot) outcome {
+	return l.do(func(st *ipam.State, _ *outcome) { st.Reconfigure(s) })
+}
+
+// relabel notes the labels of a namespace.
+func (l *ledger) relabel(namespace string, labels map[string]string) outcome {
+	if !l.loaded() {
+		return outcome{}
 	}
-	slices.SortFunc(out, func(a, b entry) int { return a.compare(&b) })
-	return out
+	return l.do(func(st *ipam.State, _ *outcome) { st.Relabel(namespace, labels) })
 }
 
 // usage returns the use of a pool, or nil before the ledger is loaded.
@@ -236,19 +129,6 @@ func (l *ledger) usage(pool string) map[config.Family]ipam.Usage {
 	for _, f := range []config.Family{config.IPv4, config.IPv6} {
 		out[f] = l.state.Usage(pool, f)
 	}
-	return out
-}
-
-// touch notes that the use of the pools of some addresses has changed.
-func (l *ledger) touch(addrs []netip.Addr) {
-	for _, p := range l.state.PoolsOf(addrs) {
-		l.touched[p] = true
-	}
-}
-
-func (l *ledger) takeTouched() []string {
-	out := slices.Sorted(maps.Keys(l.touched))
-	clear(l.touched)
 	return out
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -21,9 +20,9 @@ import (
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
-// Request asks for one Service to be looked at, or, where it names none, for the
-// configuration.
-type Request struct{ types.NamespacedName }
+// Request asks for one Service or IPClaim to be looked at, or, where it names none, for
+// the configuration.
+type Request = ipam.Key
 
 // configuration is the Request that the configuration has changed.
 var configuration = Request{}
@@ -64,7 +63,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (reconcile.Resu
 	if req == configuration {
 		return reconcile.Result{}, r.reconfigure(ctx)
 	}
-	return r.service(ctx, req.NamespacedName)
+	if req.Kind == ipam.Claim {
+		return r.claim(ctx, req)
+	}
+	return r.service(ctx, req)
 }
 
 // adopt rebuilds the ledger before the first decision.
@@ -86,13 +88,22 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var ours []entry
+	var claims v1beta1.IPClaimList
+	if err := r.Live.List(ctx, &claims); err != nil {
+		return fmt.Errorf("list IPClaims: %w", err)
+	}
+	requests := make([]ipam.Request, 0, len(services.Items)+len(claims.Items))
 	for i := range services.Items {
 		if svc := &services.Items[i]; r.Class.Serves(svc) {
-			ours = append(ours, entry{kube.ServiceOf(svc), namespaces[svc.Namespace]})
+			s := kube.ServiceOf(svc)
+			requests = append(requests, requestOf(&s, namespaces[svc.Namespace]))
 		}
 	}
-	r.ledger.load(snapshot, ours)
+	for i := range claims.Items {
+		c := &claims.Items[i]
+		requests = append(requests, claimRequestOf(c, namespaces[c.Namespace]))
+	}
+	r.ledger.load(snapshot, requests)
 	for _, p := range snapshot.Pools() {
 		r.PoolChanged(p.Name)
 	}
@@ -126,24 +137,15 @@ func (r *Reconciler) reconfigure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range r.ledger.reconfigure(snapshot) {
-		r.enqueue(k)
-	}
-	for _, p := range snapshot.Pools() {
-		r.PoolChanged(p.Name)
-	}
+	r.spread(r.ledger.reconfigure(snapshot))
 	return nil
 }
 
-func (r *Reconciler) enqueue(k ipam.Key) {
-	r.queue.Add(requestFor(k))
-}
-
 // service gathers, decides and applies for one Service.
-func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (reconcile.Result, error) {
+func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Result, error) {
+	name := types.NamespacedName{Namespace: key.Namespace, Name: key.Name}
 	var svc corev1.Service
 	err := r.Client.Get(ctx, name, &svc)
-	key := ipam.Key{Namespace: name.Namespace, Name: name.Name}
 	switch {
 	case apierrors.IsNotFound(err):
 		r.told.Delete(name)
@@ -154,14 +156,15 @@ func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (re
 	case !r.Class.Serves(&svc):
 		return r.unserved(&svc), r.leave(ctx, key, &svc)
 	}
-	ns := kube.Namespace(svc.Namespace)
-	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(ns), ns); err != nil {
-		return reconcile.Result{}, fmt.Errorf("get Namespace: %w", err)
+	labels, err := r.labelsOf(ctx, svc.Namespace)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
 
-	out := r.ledger.decide(entry{kube.ServiceOf(&svc), ns.Labels})
+	s := kube.ServiceOf(&svc)
+	out := r.ledger.decide(requestOf(&s, labels))
 	r.spread(out)
-	if !svc.DeletionTimestamp.IsZero() {
+	if s.Terminating {
 		return reconcile.Result{}, nil
 	}
 
@@ -172,31 +175,35 @@ func (r *Reconciler) service(ctx context.Context, name types.NamespacedName) (re
 		return reconcile.Result{}, err
 	}
 	if done == written {
-		for _, e := range transition(&svc, after, out.Decision, out.pools) {
-			r.Recorder.Eventf(after, nil, e.kind, e.reason, "Assign", "%s", e.message)
-		}
+		r.tell(after, transition(&svc, after, &out.Decision, out.pools))
 	}
-	return r.giveBack(ctx, key, out, done)
+	return r.giveBack(ctx, key, out, done, func(ctx context.Context) ([]string, error) {
+		var live corev1.Service
+		err := r.Live.Get(ctx, name, &live)
+		return texts(addresses(&live)), client.IgnoreNotFound(err)
+	})
 }
 
-// giveBack frees what a Service has lost, now that it does not show it any more. If
-// nothing had to be written, the cache may only be late: then the API server is asked.
-func (r *Reconciler) giveBack(ctx context.Context, key ipam.Key, out outcome, done result) (reconcile.Result, error) {
+// giveBack frees what was lost, now that it is not shown any more. If nothing had to be
+// written, the cache may only be late: then the API server is asked what is shown.
+func (r *Reconciler) giveBack(
+	ctx context.Context, key ipam.Key, out outcome, done result, live func(context.Context) ([]string, error),
+) (reconcile.Result, error) {
+	again := reconcile.Result{RequeueAfter: out.Retry}
 	if len(out.leaving) == 0 {
-		return reconcile.Result{}, nil
+		return again, nil
 	}
 	if done == same {
-		var live corev1.Service
-		err := r.Live.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, &live)
-		if client.IgnoreNotFound(err) != nil {
-			return reconcile.Result{}, fmt.Errorf("get Service: %w", err)
+		shown, err := live(ctx)
+		if err != nil {
+			return reconcile.Result{}, fmt.Errorf("read what is shown: %w", err)
 		}
-		if len(less(addresses(&live), out.Addresses)) > 0 {
+		if missing(shown, texts(out.Addresses)) {
 			return reconcile.Result{RequeueAfter: catchUp}, nil
 		}
 	}
 	r.spread(r.ledger.left(key, out.leaving))
-	return reconcile.Result{}, nil
+	return again, nil
 }
 
 // catchUp is how long a newer version of a Service may be on its way here.
@@ -221,8 +228,8 @@ func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Servic
 
 // spread tells the others what came of a decision.
 func (r *Reconciler) spread(out outcome) {
-	for _, k := range out.served {
-		r.enqueue(k)
+	for _, k := range out.others {
+		r.queue.Add(k)
 	}
 	for _, p := range out.touched {
 		r.PoolChanged(p)
@@ -242,20 +249,7 @@ const (
 	outdated
 )
 
-// write patches the status, and the annotation with it, if they differ. The
-// Service as it was read must be the latest.
+// write patches the status of a Service, and the annotation with it.
 func (r *Reconciler) write(ctx context.Context, before, after *corev1.Service) (result, error) {
-	if equality.Semantic.DeepEqual(before, after) {
-		return same, nil
-	}
-	patch := client.StrategicMergeFrom(before.DeepCopy(), client.MergeFromWithOptimisticLock{})
-	err := r.Client.Status().Patch(ctx, after, patch)
-	switch {
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return outdated, nil
-	case err != nil:
-		return outdated, fmt.Errorf("patch status of Service: %w", err)
-	default:
-		return written, nil
-	}
+	return r.writeStatus(ctx, before, after, client.StrategicMergeFrom(before.DeepCopy(), client.MergeFromWithOptimisticLock{}))
 }

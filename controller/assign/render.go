@@ -93,10 +93,12 @@ func message(d ipam.Decision, pools []string) string {
 	return has + "; " + d.Message
 }
 
-func join(addrs []netip.Addr) string {
-	out := make([]string, len(addrs))
-	for i, a := range addrs {
-		out[i] = a.String()
+func join(addrs []netip.Addr) string { return strings.Join(texts(addrs), ", ") }
+
+func texts(addrs []netip.Addr) []string {
+	var out []string
+	for _, a := range addrs {
+		out = append(out, a.String())
 	}
-	return strings.Join(out, ", ")
+	return out
 }

@@ -58,7 +58,7 @@ func TestTransition(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			after := tc.before.DeepCopy()
 			render(after, tc.d, []string{"main"}, now)
-			got := transition(tc.before, after, tc.d, []string{"main"})
+			got := transition(tc.before, after, &tc.d, []string{"main"})
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(event{})); diff != "" {
 				t.Errorf("\n%s\ntransition(…): -want, +got:\n%s", tc.reason, diff)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -34,7 +33,8 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			r.queue = q
 			return nil
 		}),
-		source.TypedKind(mgr.GetCache(), &corev1.Service{}, byName[*corev1.Service]()),
+		source.TypedKind(mgr.GetCache(), &corev1.Service{}, byName[*corev1.Service](ipam.Service)),
+		source.TypedKind(mgr.GetCache(), &v1beta1.IPClaim{}, byName[*v1beta1.IPClaim](ipam.Claim)),
 		source.TypedKind(mgr.GetCache(), &v1beta1.IPAddressPool{}, once[*v1beta1.IPAddressPool](),
 			predicate.TypedGenerationChangedPredicate[*v1beta1.IPAddressPool]{}),
 		source.TypedKind[client.Object](mgr.GetCache(), kube.Namespace(""), r.relabelled(),
@@ -47,9 +47,9 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	return nil
 }
 
-func byName[T client.Object]() handler.TypedEventHandler[T, Request] {
+func byName[T client.Object](kind ipam.Kind) handler.TypedEventHandler[T, Request] {
 	return handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, o T) []Request {
-		return []Request{{client.ObjectKeyFromObject(o)}}
+		return []Request{{Namespace: o.GetNamespace(), Name: o.GetName(), Kind: kind}}
 	})
 }
 
@@ -57,17 +57,13 @@ func once[T client.Object]() handler.TypedEventHandler[T, Request] {
 	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []Request { return []Request{configuration} })
 }
 
-// relabelled enqueues the Services that wait in a Namespace whose labels have changed.
+// relabelled has the Services looked at that wait in a Namespace whose labels have changed.
 func (r *Reconciler) relabelled() handler.TypedEventHandler[client.Object, Request] {
 	return handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, ns client.Object) []Request {
-		var out []Request
-		for _, k := range r.ledger.relabel(ns.GetName(), ns.GetLabels()) {
-			out = append(out, requestFor(k))
+		out := r.ledger.relabel(ns.GetName(), ns.GetLabels())
+		for _, p := range out.touched {
+			r.PoolChanged(p)
 		}
-		return out
+		return out.others
 	})
-}
-
-func requestFor(k ipam.Key) Request {
-	return Request{types.NamespacedName{Namespace: k.Namespace, Name: k.Name}}
 }

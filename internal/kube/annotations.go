@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
@@ -16,6 +17,10 @@ const (
 	AnnotationPool = "fairlead.io/pool"
 	// AnnotationIPs lists the addresses that the Service insists on, separated by commas.
 	AnnotationIPs = "fairlead.io/ips"
+	// AnnotationSharingKey is what Services have in common that share addresses.
+	AnnotationSharingKey = "fairlead.io/sharing-key"
+	// AnnotationClaim names the IPClaim, of the same namespace, whose addresses the Service uses.
+	AnnotationClaim = "fairlead.io/claim"
 	// AnnotationAllocatedFrom is written: the pools that the addresses came from.
 	AnnotationAllocatedFrom = "fairlead.io/allocated-from"
 )
@@ -33,9 +38,11 @@ var (
 		"metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs",
 		"kube-vip.io/loadbalancerIPs", "lbipam.cilium.io/ips", "purelb.io/addresses",
 	}
-	// reserved are ours, but not understood by this version: ignoring them
-	// would give the Service something else than it asked for.
-	reserved = []string{"fairlead.io/sharing-key", "fairlead.io/claim"}
+	sharingKeys = []string{
+		AnnotationSharingKey,
+		"metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip",
+		"lbipam.cilium.io/sharing-key",
+	}
 )
 
 func first(annotations map[string]string, keys []string) (key, value string, ok bool) {
@@ -47,21 +54,19 @@ func first(annotations map[string]string, keys []string) (key, value string, ok 
 	return "", "", false
 }
 
-// request reads what a Service asks for.
-func request(svc *corev1.Service) (pool string, ips []netip.Addr, err error) {
-	for _, k := range reserved {
-		if _, present := svc.Annotations[k]; present {
-			return "", nil, fmt.Errorf("annotation %s is not supported by this version of Fairlead", k)
-		}
+// request reads what a Service asks for: a pool, addresses, or a claim, which says both.
+func request(svc *corev1.Service) (pool string, ips []netip.Addr, claim string, err error) {
+	if claim, claims := svc.Annotations[AnnotationClaim]; claims {
+		return "", nil, claim, checkClaim(svc.Annotations, claim)
 	}
 	key, pool, named := first(svc.Annotations, poolKeys)
 	if named && pool == "" {
-		return "", nil, fmt.Errorf("annotation %s is empty: name a pool, or remove it", key)
+		return "", nil, "", fmt.Errorf("annotation %s is empty: name a pool, or remove it", key)
 	}
 	key, list, listed := first(svc.Annotations, ipsKeys)
 	if !listed {
 		if svc.Spec.LoadBalancerIP == "" {
-			return pool, nil, nil
+			return pool, nil, "", nil
 		}
 		key, list = "spec.loadBalancerIP", svc.Spec.LoadBalancerIP
 	} else {
@@ -69,9 +74,21 @@ func request(svc *corev1.Service) (pool string, ips []netip.Addr, err error) {
 	}
 	ips, err = parseIPs(list)
 	if err != nil {
-		return "", nil, fmt.Errorf("%s: %w", key, err)
+		return "", nil, "", fmt.Errorf("%s: %w", key, err)
 	}
-	return pool, ips, nil
+	return pool, ips, "", nil
+}
+
+func checkClaim(annotations map[string]string, claim string) error {
+	if errs := validation.IsDNS1123Subdomain(claim); errs != nil {
+		return fmt.Errorf("annotation %s: %q is not the name of an IPClaim in the Service's namespace", AnnotationClaim, claim)
+	}
+	for _, k := range []string{AnnotationIPs, AnnotationPool} {
+		if _, present := annotations[k]; present {
+			return fmt.Errorf("annotation %s: the IPClaim says which addresses; remove annotation %s", AnnotationClaim, k)
+		}
+	}
+	return nil
 }
 
 // parseIPs reads a comma list of at most one IPv4 and one IPv6 address.

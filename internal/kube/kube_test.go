@@ -26,9 +26,10 @@ func annotatedWith(annotations map[string]string) *corev1.Service {
 
 func TestRequest(t *testing.T) {
 	type want struct {
-		Pool string
-		IPs  []netip.Addr
-		Err  string
+		Pool  string
+		IPs   []netip.Addr
+		Claim string
+		Err   string
 	}
 	four, six := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")
 	cases := map[string]struct {
@@ -57,13 +58,23 @@ func TestRequest(t *testing.T) {
 			want{Err: `annotation fairlead.io/ips: "" is not an IP address`}},
 		"Zone":      {"and a zone", annotatedWith(map[string]string{"fairlead.io/ips": "fe80::1%eth0"}), want{Err: `annotation fairlead.io/ips: "fe80::1%eth0" is not an IP address`}},
 		"OneFamily": {"one address of a family", annotatedWith(map[string]string{"fairlead.io/ips": "192.0.2.7,192.0.2.8"}), want{Err: `annotation fairlead.io/ips: "192.0.2.7,192.0.2.8" has more than one IPv4 address`}},
-		"Later":     {"what is not there yet is not ignored", annotatedWith(map[string]string{"fairlead.io/sharing-key": "x"}), want{Err: "annotation fairlead.io/sharing-key is not supported by this version of Fairlead"}},
+		"Claim":     {"a claim", annotatedWith(map[string]string{"fairlead.io/claim": "web"}), want{Claim: "web"}},
+		"ClaimAndTheirs": {"a claim goes before others' annotations and the field", &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"fairlead.io/claim": "web", "metallb.io/loadBalancerIPs": "192.0.2.7", "metallb.io/address-pool": "a"}},
+			Spec:       corev1.ServiceSpec{LoadBalancerIP: "192.0.2.7"},
+		}, want{Claim: "web"}},
+		"ClaimAndIPs": {"what says the same twice may differ", annotatedWith(map[string]string{"fairlead.io/claim": "web", "fairlead.io/ips": "192.0.2.7"}),
+			want{Claim: "web", Err: "annotation fairlead.io/claim: the IPClaim says which addresses; remove annotation fairlead.io/ips"}},
+		"ClaimAndPool": {"and so may a pool", annotatedWith(map[string]string{"fairlead.io/claim": "web", "fairlead.io/pool": "a"}),
+			want{Claim: "web", Err: "annotation fairlead.io/claim: the IPClaim says which addresses; remove annotation fairlead.io/pool"}},
+		"ClaimElsewhere": {"a claim is in the Service's namespace", annotatedWith(map[string]string{"fairlead.io/claim": "team/web"}),
+			want{Claim: "team/web", Err: `annotation fairlead.io/claim: "team/web" is not the name of an IPClaim in the Service's namespace`}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			var got want
 			var err error
-			got.Pool, got.IPs, err = request(tc.svc)
+			got.Pool, got.IPs, got.Claim, err = request(tc.svc)
 			if err != nil {
 				got.Err = err.Error()
 			}
@@ -74,12 +85,39 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+func TestSharing(t *testing.T) {
+	svc := func(annotations map[string]string) *corev1.Service {
+		s := annotatedWith(annotations)
+		s.Spec.Selector = map[string]string{"b": "2", "a": "1"}
+		s.Spec.Ports = []corev1.ServicePort{{Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 80}}
+		return s
+	}
+	ports := []Port{{"UDP", 53}, {"TCP", 80}}
+	for name, tc := range map[string]struct {
+		reason string
+		svc    *corev1.Service
+		want   Service
+	}{
+		"None":    {"what is not shared needs no ports", svc(nil), Service{}},
+		"Ours":    {"our key", svc(map[string]string{"fairlead.io/sharing-key": "k", "metallb.io/allow-shared-ip": "x"}), Service{Sharing: "k", Ports: ports, Selector: "a=1,b=2"}},
+		"MetalLB": {"MetalLB's key", svc(map[string]string{"metallb.io/allow-shared-ip": "k"}), Service{Sharing: "k", Ports: ports, Selector: "a=1,b=2"}},
+		"Old":     {"MetalLB's old key", svc(map[string]string{"metallb.universe.tf/allow-shared-ip": "k"}), Service{Sharing: "k", Ports: ports, Selector: "a=1,b=2"}},
+		"Cilium":  {"Cilium's key", svc(map[string]string{"lbipam.cilium.io/sharing-key": "k"}), Service{Sharing: "k", Ports: ports, Selector: "a=1,b=2"}},
+		"Empty":   {"an empty key shares with none", svc(map[string]string{"fairlead.io/sharing-key": "", "metallb.io/allow-shared-ip": "x"}), Service{}},
+		"Claim":   {"users of one claim share too", svc(map[string]string{"fairlead.io/claim": "c"}), Service{Claim: "c", Ports: ports, Selector: "a=1,b=2"}},
+	} {
+		if diff := cmp.Diff(tc.want, ServiceOf(tc.svc)); diff != "" {
+			t.Errorf("%s: %s: -want, +got:\n%s", name, tc.reason, diff)
+		}
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{"192.0.2.7", "192.0.2.7,2001:db8::7", ",", "::ffff:192.0.2.7", "fe80::1%eth0", " 192.0.2.7 "} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, list string) {
-		_, ips, err := request(annotatedWith(map[string]string{AnnotationIPs: list}))
+		_, ips, _, err := request(annotatedWith(map[string]string{AnnotationIPs: list}))
 		if err != nil {
 			return
 		}

@@ -34,6 +34,7 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
 	m.Add(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), meta.RESTScopeNamespace)
+	m.Add(v1beta1.GroupVersion.WithKind("IPClaim"), meta.RESTScopeNamespace)
 	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "SpeakerStatus"} {
 		m.Add(v1beta1.GroupVersion.WithKind(kind), meta.RESTScopeRoot)
 	}

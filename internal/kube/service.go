@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
@@ -67,10 +69,16 @@ type Service struct {
 	// Local: externalTrafficPolicy is Local.
 	Local bool
 
-	// Pool and IPs are what the Service asks for; Invalid says why that cannot be read.
+	// Pool and IPs, or Claim, are what the Service asks for; Invalid says why that cannot be read.
 	Pool    string
 	IPs     []netip.Addr
+	Claim   string
 	Invalid string
+	// Sharing is the key that Services have in common that share addresses.
+	Sharing string
+	// Ports and Selector decide who may share; they are read of those that share.
+	Ports    []Port
+	Selector string
 
 	// Shown are the addresses in its status, and Names its host names there.
 	Shown []netip.Addr
@@ -97,14 +105,31 @@ func ServiceOf(svc *corev1.Service) Service {
 		s.RequireAll = *p == corev1.IPFamilyPolicyRequireDualStack
 	}
 	var err error
-	if s.Pool, s.IPs, err = request(svc); err != nil {
-		s.Invalid = err.Error()
+	if s.Pool, s.IPs, s.Claim, err = request(svc); err != nil {
+		s.Invalid, s.Claim = err.Error(), ""
+	}
+	if _, s.Sharing, _ = first(svc.Annotations, sharingKeys); s.Sharing != "" || s.Claim != "" {
+		s.Ports, s.Selector = portsOf(svc), labels.Set(svc.Spec.Selector).String()
 	}
 	s.Shown, s.Names = Shown(svc)
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
 		s.Announced = c.DeepCopy()
 	}
 	return s
+}
+
+// A Port is a protocol and a port that a Service is reached at.
+type Port struct {
+	Protocol string
+	Number   uint16
+}
+
+func portsOf(svc *corev1.Service) []Port {
+	out := make([]Port, 0, len(svc.Spec.Ports))
+	for _, p := range svc.Spec.Ports {
+		out = append(out, Port{string(cmp.Or(p.Protocol, corev1.ProtocolTCP)), uint16(p.Port)}) //nolint:gosec // the API server allows 1 to 65535
+	}
+	return out
 }
 
 // Shown reads the addresses and the host names in the status of a Service.
