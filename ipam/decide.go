@@ -59,12 +59,16 @@ func Decide(st *State, r Request) Decision {
 	if d.Reason != Assigned && r.RequireAll && newcomers > 0 {
 		d.Addresses = slices.DeleteFunc(d.Addresses, func(a netip.Addr) bool { return !slices.Contains(has, a) })
 	}
+	d.loseFamilies(&r, has)
+	return d
+}
+
+func (d *Decision) loseFamilies(r *Request, has []netip.Addr) {
 	for _, a := range has {
-		if !slices.Contains(r.Families, config.FamilyOf(a)) {
-			d.losef("%s: the Service has no %s any more", a, config.FamilyOf(a))
+		if f := config.FamilyOf(a); !slices.Contains(r.Families, f) {
+			d.losef("%s: the Service has no %s any more", a, f)
 		}
 	}
-	return d
 }
 
 // add appends an address, in room for all families.
@@ -347,7 +351,7 @@ func (st *State) whyNone(r *Request, f config.Family, rests time.Duration) (Reas
 	if len(st.order) == 0 {
 		return NoPool, "there is no IPAddressPool"
 	}
-	var full, quota, notes list
+	full, quota, notes := &list{}, &list{}, &list{}
 	for _, p := range st.order {
 		name := p.config.Name
 		switch {
@@ -367,7 +371,8 @@ func (st *State) whyNone(r *Request, f config.Family, rests time.Duration) (Reas
 	}
 	switch {
 	case full.n > 0 && quota.n > 0:
-		return PoolExhausted, fmt.Sprintf("all %s addresses that this Service may have are in use%s (%s), or beyond the namespaceQuota (%s)", f, resting(rests), full, quota)
+		return PoolExhausted, fmt.Sprintf("all %s addresses that this Service may have are in use%s (%s), or beyond the namespaceQuota (%s)",
+			f, resting(rests), full, quota)
 	case full.n > 0:
 		return PoolExhausted, fmt.Sprintf("all %s addresses that this Service may have are in use%s (%s)", f, resting(rests), full)
 	case quota.n > 0:
@@ -391,7 +396,7 @@ func (l *list) add(pool, note string) {
 }
 
 // String joins what is named.
-func (l list) String() string {
+func (l *list) String() string {
 	named := strings.Join(l.named, ", ")
 	if more := l.n - len(l.named); more > 0 {
 		return fmt.Sprintf("%s and %d more", named, more)

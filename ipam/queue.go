@@ -65,27 +65,30 @@ func (st *State) wishes(r *Request, d *Decision) []wish {
 		out = append(out, wish{what: withinQuota, name: r.Namespace})
 	}
 	for _, f := range r.Families {
-		if _, has := ofFamily(d.Addresses, f); has {
-			continue
+		if _, has := ofFamily(d.Addresses, f); !has {
+			out = append(out, st.wishesFor(r, f)...)
 		}
-		if r.Claim != "" {
-			if a, bound := st.held[r.claim()].keeps(f); bound {
-				out = append(out, wish{what: anAddress, addr: a})
-			}
-			continue
+	}
+	return out
+}
+
+// wishesFor returns what could help one who lacks an address of a family.
+func (st *State) wishesFor(r *Request, f config.Family) []wish {
+	if r.Claim != "" {
+		if a, bound := st.held[r.claim()].keeps(f); bound {
+			return []wish{{what: anAddress, addr: a}}
 		}
-		if a, insists := r.wanted(f); insists {
-			out = append(out, wish{what: anAddress, addr: a})
-			continue
-		}
-		if r.Pool != "" {
-			out = append(out, wish{what: fromNamed, family: f, name: r.Pool})
-		} else {
-			out = append(out, wish{what: fromAny, family: f})
-		}
-		if r.Sharing != "" {
-			out = append(out, wish{what: toShare, name: r.Sharing})
-		}
+		return nil
+	}
+	if a, insists := r.wanted(f); insists {
+		return []wish{{what: anAddress, addr: a}}
+	}
+	out := []wish{{what: fromAny, family: f}}
+	if r.Pool != "" {
+		out[0] = wish{what: fromNamed, family: f, name: r.Pool}
+	}
+	if r.Sharing != "" {
+		out = append(out, wish{what: toShare, name: r.Sharing})
 	}
 	return out
 }

@@ -228,6 +228,7 @@ func (st *State) drop(h *holding, a netip.Addr) {
 		st.askWishes(wish{what: anAddress, addr: a})
 		for o := range st.on(a) {
 			st.askWishes(wish{what: toShare, name: o.terms.Sharing})
+			st.askWaiting(Key{o.key.Namespace, o.terms.Claim, Claim}) // it may take the address over now
 		}
 	} else {
 		delete(st.holders, a)
@@ -329,10 +330,13 @@ type vacancy struct {
 
 // serve offers what became free to those who wait for it, until nothing more comes of it.
 func (st *State) serve() {
-	for i := 0; i < len(st.vacant); i++ {
-		st.offer(st.vacant[i])
+	for len(st.vacant) > 0 {
+		vacant := st.vacant
+		st.vacant = nil
+		for _, v := range vacant {
+			st.offer(v)
+		}
 	}
-	st.vacant = st.vacant[:0]
 }
 
 // offer decides about those who could use a vacancy, first come first served.

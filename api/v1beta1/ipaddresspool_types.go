@@ -114,9 +114,9 @@ type IPAddressPoolSpec struct {
 type Sharing string
 
 const (
-	// SameNamespace: Services of one namespace may share an address.
+	// SameNamespace lets Services of one namespace share an address.
 	SameNamespace Sharing = "SameNamespace"
-	// AllNamespaces: Services of different namespaces may share an address.
+	// AllNamespaces lets Services of different namespaces share one too.
 	AllNamespaces Sharing = "AllNamespaces"
 )
 

@@ -30,7 +30,7 @@ type IPClaim struct {
 
 // IPClaimSpec is what the tenant wants of a claim.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.addresses) || !has(self.families) || self.addresses.all(a, !isIP(a) || self.families.exists(f, f == 'IPv' + string(ip(a).family())))",message="an address is of a family that families does not list"
+// +kubebuilder:validation:XValidation:rule="!has(self.addresses) || !has(self.families) || self.addresses.all(a, (a.contains(':') ? 'IPv6' : 'IPv4') in self.families)",message="an address is of a family that families does not list"
 type IPClaimSpec struct {
 	// The pool that the addresses must come from. Absent: any pool that admits the claim
 	// by its namespace and labels, as it would admit a Service.

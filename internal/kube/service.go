@@ -127,7 +127,7 @@ type Port struct {
 func portsOf(svc *corev1.Service) []Port {
 	out := make([]Port, 0, len(svc.Spec.Ports))
 	for _, p := range svc.Spec.Ports {
-		out = append(out, Port{string(cmp.Or(p.Protocol, corev1.ProtocolTCP)), uint16(p.Port)}) //nolint:gosec // the API server allows 1 to 65535
+		out = append(out, Port{string(cmp.Or(p.Protocol, corev1.ProtocolTCP)), uint16(p.Port)})
 	}
 	return out
 }

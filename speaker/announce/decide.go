@@ -12,16 +12,65 @@ import (
 func Decide(s *config.Snapshot, v View) Plan {
 	services := slices.Clone(v.Services)
 	slices.SortFunc(services, func(a, b Service) int { return a.Key.compare(b.Key) })
+	addresses := stakesOf(s, services)
 	var p Plan
 	for i := range services {
 		for _, a := range services[i].Addresses {
-			p.Announcements = append(p.Announcements, decide(s, v.Nodes, &services[i], a))
+			p.Announcements = append(p.Announcements, decide(s, v.Nodes, &services[i], a, addresses[a]))
 		}
 	}
 	return p
 }
 
-func decide(s *config.Snapshot, nodes []Node, svc *Service, a netip.Addr) Announcement {
+// stake is what a Service demands of who announces its address.
+type stake struct {
+	svc *Service
+	ads []*config.L2
+}
+
+// address is who has a stake in one address. Where Services share it, one node announces it,
+// for all of them.
+type address struct {
+	stakes []stake
+	// shared is the best candidate for all; it is looked for once.
+	shared *candidate
+	looked bool
+}
+
+// forAll returns the candidate that suits all but those Services whom no node suits: they have no say.
+func (x *address) forAll(nodes []Node, a netip.Addr) *candidate {
+	if !x.looked {
+		x.shared, _ = elect(slices.DeleteFunc(slices.Clone(x.stakes), func(k stake) bool {
+			alone, _ := elect([]stake{k}, nodes, a)
+			return alone == nil
+		}), nodes, a)
+		x.looked = true
+	}
+	return x.shared
+}
+
+// stakesOf returns the stakes of all Services that could be announced, by address.
+func stakesOf(s *config.Snapshot, services []Service) map[netip.Addr]*address {
+	out := make(map[netip.Addr]*address, len(services))
+	for i := range services {
+		svc := &services[i]
+		for _, a := range svc.Addresses {
+			x := out[a]
+			if x == nil {
+				x = &address{}
+				out[a] = x
+			}
+			if pool := s.PoolOf(a); pool != nil && len(svc.Endpoints) > 0 {
+				if ads := s.L2For(pool, svc.Labels); len(ads) > 0 {
+					x.stakes = append(x.stakes, stake{svc, ads})
+				}
+			}
+		}
+	}
+	return out
+}
+
+func decide(s *config.Snapshot, nodes []Node, svc *Service, a netip.Addr, x *address) Announcement {
 	out := Announcement{Service: svc.Key, Address: a}
 	no := func(r Reason, message string) Announcement {
 		out.Reason, out.Message = r, message
@@ -34,11 +83,16 @@ func decide(s *config.Snapshot, nodes []Node, svc *Service, a netip.Addr) Announ
 	if pool == nil {
 		return no(NoPool, "the address belongs to no IPAddressPool")
 	}
-	ads := s.L2For(pool, svc.Labels)
-	if len(ads) == 0 {
+	i := slices.IndexFunc(x.stakes, func(k stake) bool { return k.svc == svc })
+	if i < 0 {
 		return no(NoAdvertisement, "no L2Advertisement is for pool "+pool.Name+" and this Service")
 	}
-	best, count := elect(ads, nodes, svc, a)
+	best, count := elect(x.stakes[i:i+1], nodes, a)
+	if best != nil && len(x.stakes) > 1 {
+		if best = x.forAll(nodes, a); best == nil {
+			return no(NoNode, "no node can announce the address for all Services that share it")
+		}
+	}
 	if best == nil {
 		return no(NoNode, explain(count))
 	}
@@ -61,11 +115,11 @@ type candidate struct {
 }
 
 // elect returns the best candidate, or nil and how many nodes fail for which reason.
-func elect(ads []*config.L2, nodes []Node, svc *Service, a netip.Addr) (*candidate, [obstacles]int) {
+func elect(stakes []stake, nodes []Node, a netip.Addr) (*candidate, [obstacles]int) {
 	var best *candidate
 	var count [obstacles]int
 	for i := range nodes {
-		c, why := stand(ads, &nodes[i], svc, a)
+		c, why := stand(stakes, &nodes[i], a)
 		count[why]++
 		if why == none && (best == nil || c.compare(best) > 0) {
 			best = c
@@ -74,32 +128,46 @@ func elect(ads []*config.L2, nodes []Node, svc *Service, a netip.Addr) (*candida
 	return best, count
 }
 
-// stand says whether a node can announce an address.
-func stand(ads []*config.L2, n *Node, svc *Service, a netip.Addr) (*candidate, obstacle) {
-	switch {
-	case !slices.ContainsFunc(ads, func(l *config.L2) bool { return l.SelectsNode(n.Labels) }):
-		return nil, notSelected
-	case n.Excluded:
-		return nil, excluded
-	case n.NetworkUnavailable:
-		return nil, networkUnavailable
-	case svc.Local && svc.Endpoints[n.Name] == 0:
-		return nil, noLocalEndpoint
-	}
+// stand says whether a node can announce an address, for all who share it.
+func stand(stakes []stake, n *Node, a netip.Addr) (*candidate, obstacle) {
 	c := &candidate{node: n, healthy: n.Ready && n.SpeakerReady}
-	for _, l := range ads {
-		if l.SelectsNode(n.Labels) {
-			c.preference += l.Preference(n.Labels)
-			c.links = append(c.links, choose(l, n.Links, a)...)
+	for _, k := range stakes {
+		if why := c.suit(&k, a); why != none {
+			return nil, why
 		}
-	}
-	if len(c.links) == 0 {
-		return nil, noLink
 	}
 	slices.Sort(c.links)
 	c.links = slices.Compact(c.links)
 	c.weight = weigh(n.Name, a)
 	return c, none
+}
+
+// suit adds the links and the preference that one Service asks for, or says what is in the way.
+func (c *candidate) suit(k *stake, a netip.Addr) obstacle {
+	n := c.node
+	switch {
+	case !slices.ContainsFunc(k.ads, func(l *config.L2) bool { return l.SelectsNode(n.Labels) }):
+		return notSelected
+	case n.Excluded:
+		return excluded
+	case n.NetworkUnavailable:
+		return networkUnavailable
+	case k.svc.Local && k.svc.Endpoints[n.Name] == 0:
+		return noLocalEndpoint
+	}
+	found := false
+	for _, l := range k.ads {
+		if l.SelectsNode(n.Labels) {
+			links := choose(l, n.Links, a)
+			c.preference += l.Preference(n.Labels)
+			c.links = append(c.links, links...)
+			found = found || len(links) > 0
+		}
+	}
+	if !found {
+		return noLink
+	}
+	return none
 }
 
 // choose returns the links on which an advertisement has a node announce an address:

@@ -25,7 +25,7 @@ func snapshot(ads ...v1beta1.L2Advertisement) *config.Snapshot {
 	}
 	s, _ := config.Build(config.Objects{
 		Pools: []v1beta1.IPAddressPool{{ObjectMeta: metav1.ObjectMeta{Name: "main", Labels: map[string]string{"zone": "a"}},
-			Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24", "2001:db8::/64"}}}},
+			Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24", "10.0.0.0/16", "2001:db8::/64"}}}},
 		L2Advertisements: ads,
 	})
 	return s
@@ -235,7 +235,7 @@ func TestElection(t *testing.T) {
 		for i := range rapid.IntRange(1, 20).Draw(t, "services") {
 			v.Services = append(v.Services, service(func(s *Service) {
 				s.Name = fmt.Sprintf("web-%d", i)
-				s.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
+				s.Addresses = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}
 			}))
 		}
 		plan := Decide(s, v)
@@ -317,7 +317,7 @@ func TestSpread(t *testing.T) {
 	v := View{Nodes: []Node{node("node-1"), node("node-2"), node("node-3"), node("node-4")}}
 	for i := range 250 {
 		v.Services = append(v.Services, service(func(s *Service) {
-			s.Name, s.Addresses = fmt.Sprint(i), []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
+			s.Name, s.Addresses = fmt.Sprint(i), []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}
 		}))
 	}
 	plan := Decide(s, v)
@@ -351,11 +351,36 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	for i := range 3000 {
 		v.Services = append(v.Services, service(func(s *Service) {
-			s.Name, s.Addresses = fmt.Sprint(i), []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})}
+			s.Name, s.Addresses = fmt.Sprint(i), []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}
 		}))
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		Decide(s, v)
+	}
+}
+
+// Services that share an address have one announcer, who suits them all.
+func TestSharedAddress(t *testing.T) {
+	gold := map[string]string{"tier": "gold"}
+	a := service(func(s *Service) { s.Name = "a"; s.Labels = gold })
+	b := service(func(s *Service) { s.Name = "b" })
+	idle := service(func(s *Service) { s.Name = "idle"; s.Endpoints = nil })
+	nodes := []Node{node("a"), node("b"), node("c"), node("d")}
+	onlyB := ad(v1beta1.L2AdvertisementSpec{NodeSelectors: labelled("name", "b"), ServiceSelectors: labelled("tier", "gold")})
+	everyone := v1beta1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
+	everyone.Spec.ServiceSelectors = []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "tier", Operator: metav1.LabelSelectorOpDoesNotExist}}}}
+	p := Decide(snapshot(onlyB, everyone), View{Nodes: nodes, Services: []Service{a, b, idle}})
+	for _, got := range p.Announcements {
+		want := "b"
+		if got.Service.Name == "idle" {
+			want = ""
+		}
+		if got.Node != want {
+			t.Errorf("%s is announced by %q (%s %s), want %q", got.Service, got.Node, got.Reason, got.Message, want)
+		}
+	}
+	if len(p.L2("b")) != 1 {
+		t.Errorf("b answers for %v, want one address", p.L2("b"))
 	}
 }
