@@ -43,6 +43,7 @@ func Decide(st *State, r Request) Decision {
 	for _, f := range r.Families {
 		if a := st.keep(&r, f, has, &d); a.IsValid() {
 			d.add(st, a, len(r.Families))
+			st.checkClaim(&r, f, &d)
 			continue
 		}
 		if d.Reason == FamilyMismatch || d.Reason == InvalidRequest {
@@ -56,7 +57,7 @@ func Decide(st *State, r Request) Decision {
 		newcomers++
 		d.add(st, a, len(r.Families))
 	}
-	if d.Reason != Assigned && r.RequireAll && newcomers > 0 {
+	if r.RequireAll && newcomers > 0 && len(d.Addresses) < len(r.Families) {
 		d.Addresses = slices.DeleteFunc(d.Addresses, func(a netip.Addr) bool { return !slices.Contains(has, a) })
 	}
 	d.loseFamilies(&r, has)
@@ -222,18 +223,35 @@ func (st *State) choose(r *Request, f config.Family, d *Decision) (netip.Addr, R
 // fromClaim returns the address of the IPClaim that a Service names.
 func (st *State) fromClaim(r *Request, f config.Family) (netip.Addr, Reason, string) {
 	claim := r.claim()
-	h := st.held[claim]
-	a, bound := h.keeps(f)
+	a, bound := st.held[claim].keeps(f)
 	if !bound {
-		if _, waits := st.queue.waiting[claim]; h == nil && !waits {
-			return a, ClaimNotFound, fmt.Sprintf("no IPClaim is called %s in namespace %s", r.Claim, r.Namespace)
-		}
-		return a, ClaimPending, fmt.Sprintf("IPClaim %s holds no %s address; its condition Bound says why", r.Claim, f)
+		why, message := st.whyUnbound(r, f)
+		return a, why, message
 	}
 	if h, why := st.conflict(r, a, false); h != nil {
 		return a, AddressInUse, fmt.Sprintf("%s of IPClaim %s is held by %s, %s", a, r.Claim, h.key, why)
 	}
 	return a, Assigned, ""
+}
+
+// whyUnbound explains why the IPClaim that a Service names has no address for it.
+func (st *State) whyUnbound(r *Request, f config.Family) (Reason, string) {
+	claim := r.claim()
+	if st.held[claim] == nil && st.queue.waiting[claim] == nil {
+		return ClaimNotFound, fmt.Sprintf("no IPClaim is called %s in namespace %s", r.Claim, r.Namespace)
+	}
+	return ClaimPending, fmt.Sprintf("IPClaim %s holds no %s address; its condition Bound says why", r.Claim, f)
+}
+
+// checkClaim tells of a claim that does not hold the address that a Service goes on holding.
+func (st *State) checkClaim(r *Request, f config.Family, d *Decision) {
+	if r.Claim == "" || r.Invalid != "" {
+		return
+	}
+	if _, bound := st.held[r.claim()].keeps(f); !bound {
+		why, message := st.whyUnbound(r, f)
+		d.faultf(why, "%s", message)
+	}
 }
 
 // fromUsers returns what a Service that names an IPClaim holds already, for the IPClaim to hold.

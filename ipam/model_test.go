@@ -356,6 +356,9 @@ func (h *history) settle(t *rapid.T, r Request) {
 		t.Fatalf("%#v: got %v (%s: %s), want %v; held: %v, leaving: %v", r, got.Addresses, got.Reason, got.Message, want, h.holds, h.leaving)
 	}
 	complete := len(got.Addresses) == len(r.Families) && got.Reason != FamilyMismatch
+	for _, f := range r.Families {
+		complete = complete && (r.Claim == "" || h.claimed(&r, f).IsValid())
+	}
 	if (got.Reason == Assigned) != complete || (got.Reason == Assigned) != (got.Message == "") {
 		t.Fatalf("%v for families %v", got, r.Families)
 	}

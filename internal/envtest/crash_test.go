@@ -118,6 +118,7 @@ func (h *history) create() {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespaces[h.rng.IntN(2)], Name: fmt.Sprintf("s%d", h.born), Annotations: map[string]string{}},
 		Spec:       loadBalancer(),
 	}
+	svc.Spec.Ports[0].Port = int32(80 + h.rng.IntN(3))
 	h.request(svc.Annotations)
 	for k, v := range svc.Annotations {
 		if v == "" {
@@ -166,6 +167,9 @@ func (h *history) request(annotations map[string]string) {
 		if h.chance(60) {
 			annotations[kube.AnnotationPool] = fmt.Sprintf("p%d", h.rng.IntN(poolNames))
 		}
+	}
+	if h.chance(30) {
+		annotations[kube.AnnotationSharingKey] = []string{"", "", "k", "l"}[h.rng.IntN(4)]
 	}
 	if h.chance(30) {
 		annotations[kube.AnnotationIPs] = ""
@@ -223,6 +227,9 @@ func (h *history) patch(patch string) {
 	key := h.services[h.rng.IntN(len(h.services))]
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 	h.witness.touch(key)
+	if strings.Contains(patch, kube.AnnotationSharingKey) {
+		h.witness.rekey(key)
+	}
 	err := h.api.Patch(h.Context(), svc, client.RawPatch("application/merge-patch+json", []byte(patch)))
 	if err != nil {
 		h.witness.notef("patch Service %s with %s is refused", key.Name, patch)

@@ -58,7 +58,7 @@ type scene struct {
 	labels   map[string]map[string]string // of namespaces
 	pools    []v1beta1.IPAddressPool      // oldest first
 	good     map[string]bool              // accepted pools, by an overlap check of our own
-	holders  map[netip.Addr]string
+	holders  map[netip.Addr][]kube.Service
 }
 
 // inspect reads everything and checks all that must hold when nothing changes.
@@ -69,7 +69,7 @@ func (h *history) inspect() {
 	var list corev1.NamespaceList
 	ctx := h.Context()
 	h.must(errors.Join(h.api.List(ctx, &services), h.api.List(ctx, &pools), h.api.List(ctx, &list)))
-	sc := &scene{pools: pools.Items, labels: map[string]map[string]string{}, good: map[string]bool{}, holders: map[netip.Addr]string{}}
+	sc := &scene{pools: pools.Items, labels: map[string]map[string]string{}, good: map[string]bool{}, holders: map[netip.Addr][]kube.Service{}}
 	for i := range list.Items {
 		sc.labels[list.Items[i].Name] = list.Items[i].Labels
 	}
@@ -146,10 +146,12 @@ func (sc *scene) checkShown(svc *corev1.Service) []string {
 	}
 	var from []string
 	for _, a := range view.Shown {
-		if other, taken := sc.holders[a]; taken {
-			faultf("shows %s, and so does %s", a, other)
+		for _, other := range sc.holders[a] {
+			if !share(&view, &other) {
+				faultf("shows %s, and so does %s", a, other.Name)
+			}
 		}
-		sc.holders[a] = svc.Name
+		sc.holders[a] = append(sc.holders[a], view)
 		owner := sc.owner(a)
 		if owner == "" {
 			faultf("shows %s, which is in no pool", a)
@@ -166,11 +168,16 @@ func (sc *scene) checkShown(svc *corev1.Service) []string {
 				faultf("is said to have what it asks for, which is %v, and shows %v", view.IPs, view.Shown)
 			}
 		}
-		if view.Pool != "" && !slices.Equal(from, []string{view.Pool}) {
+		if outside := func(a netip.Addr) bool { return !sc.in(view.Pool, a) }; view.Pool != "" && slices.ContainsFunc(view.Shown, outside) {
 			faultf("is said to have what it asks for, an address of %s, and has one of %v", view.Pool, from)
 		}
 	}
 	return faults
+}
+
+// in reports whether a pool has an address, be it that another has it first.
+func (sc *scene) in(pool string, a netip.Addr) bool {
+	return slices.ContainsFunc(sc.pools, func(p v1beta1.IPAddressPool) bool { return p.Name == pool && membersOf(&p)[a] })
 }
 
 // owner is the pool that has an address: an accepted one rather than a refused one, then the oldest.

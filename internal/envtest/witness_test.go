@@ -24,16 +24,17 @@ import (
 // without a cause.
 type witness struct {
 	mu sync.Mutex
-	// shown is what each Service shows, and holders who shows each address.
+	// shown is what each Service shows, and holders who shows each address, as they are now.
 	shown   map[types.UID][]netip.Addr
-	holders map[netip.Addr]types.UID
-	names   map[types.UID]client.ObjectKey
+	holders map[netip.Addr]map[types.UID]kube.Service
 	// pools are as they are now. Since the last quiet moment, some addresses were in no
 	// pool for a time, or not in one that a Service may ask for, and some Services were made to ask for something else.
 	pools     map[string]*v1beta1.IPAddressPool
 	uncovered map[netip.Addr]bool
 	left      map[membership]bool
 	touched   map[client.ObjectKey]bool
+	// rekeyed are Services that were made to share otherwise since the last quiet moment.
+	rekeyed map[client.ObjectKey]bool
 
 	faults []string
 	lines  []string
@@ -50,7 +51,7 @@ type membership struct {
 func watch(s *stage) *witness {
 	s.Helper()
 	w := &witness{
-		shown: map[types.UID][]netip.Addr{}, holders: map[netip.Addr]types.UID{}, names: map[types.UID]client.ObjectKey{},
+		shown: map[types.UID][]netip.Addr{}, holders: map[netip.Addr]map[types.UID]kube.Service{}, rekeyed: map[client.ObjectKey]bool{},
 		pools: map[string]*v1beta1.IPAddressPool{}, uncovered: map[netip.Addr]bool{}, left: map[membership]bool{},
 		touched: map[client.ObjectKey]bool{}, began: time.Now(),
 	}
@@ -70,7 +71,8 @@ func watch(s *stage) *witness {
 }
 
 func (w *witness) see(svc *corev1.Service, deleted bool) {
-	now := kube.ServiceOf(svc).Shown
+	view := kube.ServiceOf(svc)
+	now := view.Shown
 	if deleted {
 		now = nil
 	}
@@ -79,7 +81,6 @@ func (w *witness) see(svc *corev1.Service, deleted bool) {
 	w.seen++
 	before := w.shown[svc.UID]
 	key := client.ObjectKeyFromObject(svc)
-	w.names[svc.UID] = key
 	if !slices.Equal(before, now) {
 		w.linef("Service %s shows %v, showed %v", svc.Name, now, before)
 	}
@@ -87,23 +88,49 @@ func (w *witness) see(svc *corev1.Service, deleted bool) {
 		if slices.Contains(now, a) {
 			continue
 		}
-		if w.holders[a] == svc.UID {
-			delete(w.holders, a)
-		}
-		if !deleted && !w.touched[key] && !w.uncovered[a] && !w.left[membership{kube.ServiceOf(svc).Pool, a}] {
+		delete(w.holders[a], svc.UID)
+		if !deleted && !w.touched[key] && !w.uncovered[a] && !w.left[membership{view.Pool, a}] {
 			w.accusef("Service %s lost %s, which is in a pool, and asked for nothing else", svc.Name, a)
 		}
 	}
 	for _, a := range now {
-		if slices.Contains(before, a) {
-			continue
+		for _, other := range w.holders[a] {
+			excused := w.rekeyed[key] || w.rekeyed[client.ObjectKey{Namespace: other.Namespace, Name: other.Name}]
+			if !slices.Contains(before, a) && !share(&view, &other) && !excused {
+				w.accusef("%s is given to %s while %s shows it", a, svc.Name, other.Name)
+			}
 		}
-		if other, held := w.holders[a]; held && other != svc.UID {
-			w.accusef("%s is given to %s while %s shows it", a, svc.Name, w.names[other].Name)
+		if w.holders[a] == nil {
+			w.holders[a] = map[types.UID]kube.Service{}
 		}
-		w.holders[a] = svc.UID
+		w.holders[a][svc.UID] = view
 	}
 	w.shown[svc.UID] = now
+}
+
+// share reports whether two Services may show one address.
+func share(a, b *kube.Service) bool {
+	return a.Sharing != "" && a.Sharing == b.Sharing && a.Namespace == b.Namespace &&
+		!slices.ContainsFunc(a.Ports, func(p kube.Port) bool { return slices.Contains(b.Ports, p) })
+}
+
+// rekey notes that a Service is about to be made to share otherwise. Whoever shares with it may
+// have to go.
+func (w *witness) rekey(key client.ObjectKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rekeyed[key] = true
+	for _, holders := range w.holders {
+		concerned := false
+		for _, s := range holders {
+			concerned = concerned || s.Namespace == key.Namespace && s.Name == key.Name
+		}
+		for _, s := range holders {
+			if concerned {
+				w.touched[client.ObjectKey{Namespace: s.Namespace, Name: s.Name}] = true
+			}
+		}
+	}
 }
 
 // touch notes that a Service is about to be made to ask for something else.
@@ -149,6 +176,7 @@ func (w *witness) rest() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.touched)
+	clear(w.rekeyed)
 	clear(w.uncovered)
 	clear(w.left)
 	w.linef("quiet")
