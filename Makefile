@@ -77,8 +77,9 @@ fuzz: ## Fuzz every parser: FUZZTIME=30s each.
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/arp
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/ndp
 
-bench: ## Run the benchmarks.
-	go test -run '^$$' -bench . -benchmem ./ipam ./config ./speaker/announce ./speaker/sieve
+bench: images $(LAB) ## Run the benchmarks, in memory and on a cluster on this machine (Linux, root).
+	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/announce ./speaker/sieve
+	@go build -o build/bench ./internal/bench && build/bench
 
 ##@ Keep in order
 .PHONY: generate verify lint

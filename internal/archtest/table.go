@@ -77,6 +77,7 @@ var Table = []Rule{
 	{Package: "docs", Ours: []string{"..."}},
 	{Package: "manifests/...", Ours: []string{"..."}},
 	{Package: "internal/archtest", Never: join(kubernetes, sockets)},
+	{Package: "internal/bench/...", Ours: []string{"..."}},
 	{Package: "internal/demo/...", Ours: []string{"..."}},
 	{Package: "internal/e2e/...", Ours: []string{"..."}},
 	{Package: "internal/envtest/...", Ours: []string{"..."}},
