@@ -78,6 +78,11 @@ func (s *stage) clear() {
 	}
 	s.must(s.api.DeleteAllOf(ctx, &v1beta1.IPAddressPool{}))
 	s.must(s.api.DeleteAllOf(ctx, &v1beta1.L2Advertisement{}))
+	var claims v1beta1.IPClaimList
+	s.must(s.api.List(ctx, &claims))
+	for i := range claims.Items {
+		s.must(client.IgnoreNotFound(s.api.Delete(ctx, &claims.Items[i])))
+	}
 }
 
 func (s *stage) must(err error) {
@@ -105,8 +110,9 @@ func (s *stage) objects() []client.Object {
 	var services corev1.ServiceList
 	var pools v1beta1.IPAddressPoolList
 	var l2 v1beta1.L2AdvertisementList
+	var claims v1beta1.IPClaimList
 	ctx := s.Context()
-	s.must(errors.Join(s.api.List(ctx, &services), s.api.List(ctx, &pools), s.api.List(ctx, &l2)))
+	s.must(errors.Join(s.api.List(ctx, &services), s.api.List(ctx, &pools), s.api.List(ctx, &l2), s.api.List(ctx, &claims)))
 	var out []client.Object
 	for i := range services.Items {
 		if svc := &services.Items[i]; svc.UID != s.probe.UID {
@@ -118,6 +124,9 @@ func (s *stage) objects() []client.Object {
 	}
 	for i := range l2.Items {
 		out = append(out, &l2.Items[i])
+	}
+	for i := range claims.Items {
+		out = append(out, &claims.Items[i])
 	}
 	return out
 }

@@ -140,6 +140,28 @@ func remove(name string) step {
 	}
 }
 
+// claim creates an IPClaim that asks for any IPv4 address.
+func claim(name string) step {
+	return func(s *stage) {
+		s.Helper()
+		s.must(s.api.Create(s.Context(), &v1beta1.IPClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: name}}))
+		s.settle(briefly)
+	}
+}
+
+func removeClaim(name string) step {
+	return func(s *stage) {
+		s.Helper()
+		s.must(s.api.Delete(s.Context(), &v1beta1.IPClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: name}}))
+	}
+}
+
+func claiming(name string) serviceOption { return annotated(kube.AnnotationClaim, name) }
+
+func sharing(key string) serviceOption { return annotated(kube.AnnotationSharingKey, key) }
+
+func port(n int32) serviceOption { return func(svc *corev1.Service) { svc.Spec.Ports[0].Port = n } }
+
 func annotated(key, value string) serviceOption {
 	return func(svc *corev1.Service) { metav1.SetMetaDataAnnotation(&svc.ObjectMeta, key, value) }
 }

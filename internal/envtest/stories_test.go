@@ -55,6 +55,61 @@ func TestStories(t *testing.T) {
 				remove("two"), has("a-any", "192.0.2.2"), lacks("b-any", "PoolExhausted"),
 			},
 		},
+		"Sharing": {
+			reason: "Services of one key share an address while their ports allow it; of two that collide the older stays.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.4"),
+				service("one", sharing("k"), port(80)), has("one", "192.0.2.1"),
+				service("two", sharing("k"), port(81)), has("two", "192.0.2.1"),
+				service("x", sharing("k"), port(80)), has("x", "192.0.2.2"),
+				service("y", sharing("l"), port(82)), has("y", "192.0.2.3"), counts("a", 3, 1, 4, 0, 0, 0),
+				edit("two", port(80)), has("two", "192.0.2.4"), has("one", "192.0.2.1"),
+				stopped, started(), has("one", "192.0.2.1"), has("two", "192.0.2.4"), has("x", "192.0.2.2"), has("y", "192.0.2.3"),
+				service("z", asking("192.0.2.1")), lacks("z", "AddressInUse"),
+				edit("z", sharing("k"), port(83)), has("z", "192.0.2.1"),
+				remove("one"), has("z", "192.0.2.1"), edit("two", asking("192.0.2.1")), has("two", "192.0.2.1"),
+			},
+		},
+		"Claim": {
+			reason: "A claim keeps its address without a Service and across restarts; a Service keeps it without the claim.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.2"),
+				service("one", claiming("front")), lacks("one", "ClaimNotFound"),
+				claim("front"), has("one", "192.0.2.1"), counts("a", 1, 1, 2, 0, 0, 0),
+				remove("one"), stopped, started(), service("two"), has("two", "192.0.2.2"),
+				service("waits"), lacks("waits", "PoolExhausted"),
+				service("three", claiming("front")), has("three", "192.0.2.1"),
+				removeClaim("front"), partly("three", "ClaimNotFound", "192.0.2.1"), func(s *stage) { s.idle(0) },
+				claim("front"), has("three", "192.0.2.1"),
+				removeClaim("front"), remove("three"), has("waits", "192.0.2.1"),
+			},
+		},
+		"ClaimTakesOver": {
+			reason: "A claim takes over what a Service holds that names it, and the address does not change.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.3"), service("one"), service("two"), has("two", "192.0.2.2"),
+				edit("two", claiming("front")), partly("two", "ClaimNotFound", "192.0.2.2"),
+				claim("front"), has("two", "192.0.2.2"), edit("two", without(kube.AnnotationClaim)), has("two", "192.0.2.3"),
+			},
+		},
+		"Quota": {
+			reason: "A namespace that has its quota waits, and is served when it gives one back; a lower quota takes nothing.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.9", func(p *v1beta1.IPAddressPool) { p.Spec.NamespaceQuota = 2 }),
+				service("one"), has("one", "192.0.2.1"), claim("front"), service("two"), lacks("two", "QuotaExceeded"),
+				removeClaim("front"), has("two", "192.0.2.3"),
+				editPool("a", func(p *v1beta1.IPAddressPool) { p.Spec.NamespaceQuota = 1 }), has("one", "192.0.2.1"), has("two", "192.0.2.3"),
+			},
+		},
+		"Cooldown": {
+			reason: "A released address rests before somebody gets it who did not ask for it.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1", func(p *v1beta1.IPAddressPool) { p.Spec.ReuseCooldown = &metav1.Duration{Duration: 3 * time.Second} }),
+				service("one"), has("one", "192.0.2.1"), remove("one"), service("two"), lacks("two", "PoolExhausted"),
+				func(s *stage) { time.Sleep(3 * time.Second) }, has("two", "192.0.2.1"),
+				remove("two"), service("asks", asking("192.0.2.1")), has("asks", "192.0.2.1"),
+			},
+		},
 		"Finalizer": {
 			reason: "A Service that is being deleted keeps its address until it is gone.",
 			steps: []step{
