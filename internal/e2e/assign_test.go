@@ -209,7 +209,7 @@ func TestGarbage(t *testing.T) {
 		"outside":    {`fairlead.io/ips: 192.0.2.1`, "NotInPool", "192.0.2.1 belongs to no pool"},
 		"taken":      {`fairlead.io/ips: 172.30.0.100`, "AddressInUse", "172.30.0.100 is held by garbage/web"},
 		"wrong-pool": {`fairlead.io/pool: overlap`, "PoolRefused", "pool overlap is not accepted"},
-		"claim":      {`fairlead.io/claim: x`, "InvalidRequest", "annotation fairlead.io/claim is not supported by this version"},
+		"claim":      {`fairlead.io/claim: x`, "ClaimNotFound", "no IPClaim is called x in namespace garbage"},
 	} {
 		s.apply(service(name, tc.annotation, ""))
 		s.within(5*second, name, s.assigned(name, tc.reason, tc.text))

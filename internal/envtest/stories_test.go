@@ -106,7 +106,7 @@ func TestStories(t *testing.T) {
 			steps: []step{
 				started(), pool("a", "192.0.2.1", func(p *v1beta1.IPAddressPool) { p.Spec.ReuseCooldown = &metav1.Duration{Duration: 3 * time.Second} }),
 				service("one"), has("one", "192.0.2.1"), remove("one"), service("two"), lacks("two", "PoolExhausted"),
-				func(s *stage) { time.Sleep(3 * time.Second) }, has("two", "192.0.2.1"),
+				func(*stage) { time.Sleep(3 * time.Second) }, has("two", "192.0.2.1"),
 				remove("two"), service("asks", asking("192.0.2.1")), has("asks", "192.0.2.1"),
 			},
 		},
