@@ -46,18 +46,22 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("make the manager: %w", err)
 	}
 
+	recorder, err := kube.NewRecorder(mgr, component)
+	if err != nil {
+		return fmt.Errorf("make the recorder of events: %w", err)
+	}
 	// More pools than this can change at once; those who wait for a place hold up nobody but themselves.
 	changed := make(chan string, 4096)
 	assigner := assign.New(assign.Options{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class,
-		Recorder:    mgr.GetEventRecorder(component),
+		Recorder:    recorder,
 		PoolChanged: func(name string) { changed <- name },
 	})
 	counter := &poolstatus.Reconciler{
 		Client: mgr.GetClient(), Usage: assigner.Usage, Changed: changed,
 		Metrics: fairleadmetrics.NewController(metrics.Registry),
 	}
-	judge := &conditions.Reconciler{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder(component)}
+	judge := &conditions.Reconciler{Client: mgr.GetClient(), Recorder: recorder}
 	for _, setup := range []func(ctrl.Manager) error{
 		assigner.SetupWithManager, counter.SetupWithManager, judge.SetupWithManager,
 	} {

@@ -92,9 +92,13 @@ func run(ctx context.Context, o options) error {
 // wire makes the parts, leaves first, and adds them to the manager.
 func (s *speaker) wire() error {
 	c := s.mgr.GetClient()
+	recorder, err := kube.NewRecorder(s.mgr, component)
+	if err != nil {
+		return fmt.Errorf("make the recorder of events: %w", err)
+	}
 	s.arp = responder.New(arp.Protocol{}, s.log.WithName("arp"), s.report)
 	s.ndp = responder.New(ndp.Protocol{}, s.log.WithName("ndp"), s.report)
-	s.writer = status.NewWriter(c, s.mgr.GetEventRecorder(component), s.node, s.log.WithName("status"))
+	s.writer = status.NewWriter(c, recorder, s.node, s.log.WithName("status"))
 	s.own = status.NewSpeaker(c, s.node, s.log.WithName("status"))
 	s.agent = agent.New(agent.Options{
 		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, Namespace: s.namespace, Service: s.service,
