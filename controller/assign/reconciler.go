@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -228,11 +229,20 @@ func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Servic
 
 // spread tells the others what came of a decision.
 func (r *Reconciler) spread(out outcome) {
-	for _, k := range out.others {
-		r.queue.Add(k)
-	}
+	r.first(out.others)
 	for _, p := range out.touched {
 		r.PoolChanged(p)
+	}
+}
+
+// first has some looked at before all others: what they may show has been decided already.
+func (r *Reconciler) first(keys []ipam.Key) {
+	if q, ok := r.queue.(priorityqueue.PriorityQueue[Request]); ok {
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: new(1)}, keys...)
+		return
+	}
+	for _, k := range keys {
+		r.queue.Add(k)
 	}
 }
 
@@ -251,5 +261,9 @@ const (
 
 // write patches the status of a Service, and the annotation with it.
 func (r *Reconciler) write(ctx context.Context, before, after *corev1.Service) (result, error) {
-	return r.writeStatus(ctx, before, after, client.StrategicMergeFrom(before.DeepCopy(), client.MergeFromWithOptimisticLock{}))
+	patch, err := patchOf(before, after)
+	if err != nil {
+		return same, err
+	}
+	return r.writeStatus(ctx, before, after, patch)
 }
