@@ -84,7 +84,7 @@ type figures struct {
 	p50, p99, worst, last time.Duration
 	cpu                   time.Duration
 	rss                   int64 // KiB
-	served, deletion      time.Duration
+	served, lag, deletion time.Duration
 }
 
 func table(all []figures) {
@@ -110,5 +110,6 @@ func table(all []figures) {
 	row("RSS of the larger controller holding them", "60 MiB", func(f figures) float64 { return float64(f.rss) / 1024 }, "%.1f MiB")
 	row(fmt.Sprintf("all deleted: first release → each of %d that wait has an address", waiters), "1000 ms",
 		ms(func(f figures) time.Duration { return f.served }), "%.1f ms")
+	row("the same: n-th release → the n-th of them has an address", "", ms(func(f figures) time.Duration { return f.lag }), "%.1f ms")
 	row("CPU of both controllers for the deletion", "", ms(func(f figures) time.Duration { return f.deletion }), "%.0f ms")
 }

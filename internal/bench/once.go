@@ -87,7 +87,7 @@ func (b *bench) once(ctx context.Context) (f figures, err error) {
 	if err != nil {
 		return f, err
 	}
-	before, err := usage()
+	before, err := quiet(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -120,7 +120,8 @@ func (b *bench) once(ctx context.Context) (f figures, err error) {
 	if after, err = usage(); err != nil {
 		return f, err
 	}
-	f.deletion, f.served = after.cpu-before.cpu, w.served()
+	f.deletion = after.cpu - before.cpu
+	f.served, f.lag = w.served()
 	_, err = b.each(ctx, "w", waiters, b.delete)
 	return f, err
 }
@@ -139,22 +140,25 @@ func (w *watcher) latencies(f *figures, answered map[string]time.Time) {
 	f.last = max(0, lastServed.Sub(lastAsked))
 }
 
-// served returns how long after the first release the last of those who waited had its address.
-func (w *watcher) served() time.Duration {
+// served returns how long after the first release the last of those who waited had its
+// address, and the most that the n-th of them had it after the n-th release.
+func (w *watcher) served() (last, lag time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var first, last time.Time
-	for _, at := range w.deleted {
-		if first.IsZero() || at.Before(first) {
-			first = at
+	sorted := func(of map[string]time.Time, prefix string) (out []time.Time) {
+		for name, at := range of {
+			if strings.HasPrefix(name, prefix) {
+				out = append(out, at)
+			}
 		}
+		slices.SortFunc(out, time.Time.Compare)
+		return out
 	}
-	for name, at := range w.assigned {
-		if strings.HasPrefix(name, "w") {
-			last = later(last, at)
-		}
+	released, served := sorted(w.deleted, "s"), sorted(w.assigned, "w")
+	for i, at := range served {
+		lag = max(lag, at.Sub(released[i]))
 	}
-	return last.Sub(first)
+	return served[len(served)-1].Sub(released[0]), lag
 }
 
 func later(a, b time.Time) time.Time {

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,6 +37,19 @@ type used struct {
 
 // tick is the unit of CPU time in /proc (proc_pid_stat(5)); it is 100 to the second on all of Go's Linux.
 const tick = 10 * time.Millisecond
+
+// quiet waits until the controllers have nothing left to do, and returns what they have used.
+func quiet(ctx context.Context) (used, error) {
+	for was, err := usage(); err == nil; {
+		time.Sleep(time.Second)
+		is, err := usage()
+		if err != nil || ctx.Err() != nil || is.cpu-was.cpu <= 2*tick {
+			return is, errors.Join(err, ctx.Err())
+		}
+		was = is
+	}
+	return usage()
+}
 
 func usage() (used, error) {
 	var u used
