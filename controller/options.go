@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
 )
@@ -16,6 +17,7 @@ type options struct {
 	metricsAddress string
 	healthAddress  string
 	leaderElect    bool
+	election       kube.Timing
 	logLevel       string
 }
 
@@ -30,6 +32,11 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.StringVar(&o.metricsAddress, "metrics-address", ":9474", "serve metrics over TLS on this `address`; 0 for none")
 	f.StringVar(&o.healthAddress, "health-address", ":9475", "serve /healthz and /readyz on this `address`")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas lead; the others stand by")
+	f.DurationVar(&o.election.LeaseDuration, "leader-elect-lease-duration", 15*time.Second,
+		"a replica takes over so long after the leader's last renewal")
+	f.DurationVar(&o.election.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second,
+		"a leader that cannot renew for so long gives up; it writes nothing from then on")
+	f.DurationVar(&o.election.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "time between two tries to renew or to take over")
 	f.StringVar(&o.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -44,6 +51,10 @@ func (o *options) validate() error {
 	var errs []error
 	if o.namespace == "" {
 		errs = append(errs, errors.New("--namespace is empty: set it, or POD_NAMESPACE"))
+	}
+	if e := o.election; e.RetryPeriod <= 0 || e.RenewDeadline < 2*e.RetryPeriod || e.LeaseDuration <= e.RenewDeadline {
+		errs = append(errs, fmt.Errorf("--leader-elect-retry-period %s must be more than 0, --leader-elect-renew-deadline %s at least twice that,"+
+			" and --leader-elect-lease-duration %s longer", e.RetryPeriod, e.RenewDeadline, e.LeaseDuration))
 	}
 	return errors.Join(append(errs, o.class.Validate())...)
 }

@@ -31,13 +31,15 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	election := component
-	if !o.leaderElect {
-		election = ""
+	var tenure *kube.Tenure
+	if o.leaderElect {
+		if tenure, err = kube.NewTenure(rc, o.namespace, component, o.election); err != nil {
+			return fmt.Errorf("prepare the election: %w", err)
+		}
 	}
 	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
 		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress,
-		LeaderElection: election, Namespace: o.namespace,
+		Tenure: tenure,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}: {Transform: kube.TrimService},
 		}},
@@ -53,7 +55,7 @@ func run(ctx context.Context, o options) error {
 	// More pools than this can change at once; those who wait for a place hold up nobody but themselves.
 	changed := make(chan string, 4096)
 	assigner := assign.New(assign.Options{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class, Tenure: tenure,
 		Recorder:    recorder,
 		PoolChanged: func(name string) { changed <- name },
 	})

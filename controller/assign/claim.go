@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -86,7 +87,13 @@ func (r *Reconciler) writeStatus(ctx context.Context, before, after client.Objec
 	if equality.Semantic.DeepEqual(before, after) {
 		return same, nil
 	}
+	ctx, done := r.Tenure.Context(ctx)
+	defer done()
+	if ctx.Err() != nil {
+		return outdated, context.Cause(ctx)
+	}
 	err := r.Client.Status().Patch(ctx, after, patch)
+	r.complain(before, err)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return outdated, nil
@@ -94,6 +101,18 @@ func (r *Reconciler) writeStatus(ctx context.Context, before, after client.Objec
 		return outdated, fmt.Errorf("patch status: %w", err)
 	default:
 		return written, nil
+	}
+}
+
+// complain tells by an event, once, that the API server refuses a status, as an admission
+// policy may have it do: the status itself cannot say so.
+func (r *Reconciler) complain(o client.Object, err error) {
+	if !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
+		r.refused.Delete(o.GetUID())
+		return
+	}
+	if said, ok := r.refused.Swap(o.GetUID(), err.Error()); !ok || said != err.Error() {
+		r.Recorder.Eventf(o, nil, corev1.EventTypeWarning, "StatusRefused", "Assign", "%s", err.Error())
 	}
 }
 

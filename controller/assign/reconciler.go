@@ -36,6 +36,8 @@ type Options struct {
 	Live     client.Reader
 	Recorder events.EventRecorder
 	Class    kube.Class
+	// Tenure is the time during which anything may be written; nil if it never ends.
+	Tenure *kube.Tenure
 	// PoolChanged is called with the name of a pool whose use may have changed. It must not block.
 	PoolChanged func(name string)
 }
@@ -46,8 +48,10 @@ type Reconciler struct {
 	ledger ledger
 	start  sync.Mutex
 	// told are the Services, by name, whose users know that they are not served, with their UID.
-	told  sync.Map
-	queue workqueue.TypedRateLimitingInterface[Request]
+	told sync.Map
+	// refused are the objects, by key, of which the API server refuses the status, with what it says.
+	refused sync.Map
+	queue   workqueue.TypedRateLimitingInterface[Request]
 }
 
 // New returns a Reconciler that has read nothing yet.

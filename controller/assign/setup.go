@@ -2,6 +2,7 @@ package assign
 
 import (
 	"context"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -20,10 +21,14 @@ import (
 // writers is how many statuses are written at the same time. Deciding is serial.
 const writers = 16
 
+// slowest is how rarely, at least, a write is tried that is refused again and again.
+const slowest = 30 * time.Second
+
 // SetupWithManager has the manager run the Reconciler while this replica leads.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	c, err := controller.NewTyped("assign", mgr, controller.TypedOptions[Request]{
 		Reconciler: r, MaxConcurrentReconciles: writers,
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[Request](5*time.Millisecond, slowest),
 	})
 	if err != nil {
 		return err

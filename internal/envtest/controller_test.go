@@ -55,6 +55,15 @@ func launch(t *testing.T, args ...string) *controller {
 	return c
 }
 
+// hasty are the flags of an election in which a leader that is silent is not waited for long.
+var hasty = []string{"--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=300ms"}
+
+// pause has the controller stand still, as on a machine that is overloaded or moved.
+func (c *controller) pause() { _ = c.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// resume has a paused controller go on.
+func (c *controller) resume() { _ = c.cmd.Process.Signal(syscall.SIGCONT) }
+
 // kill ends the controller without warning, and returns when it is gone.
 func (c *controller) kill() {
 	_ = c.cmd.Process.Kill()

@@ -3,8 +3,15 @@
 package envtest
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
@@ -48,6 +55,115 @@ func TestHandOver(t *testing.T) {
 	if faults := w.rest(); len(faults) > 0 {
 		t.Errorf("in %d rounds: %v\n%s", rounds, faults, w.story(8*rounds))
 	}
+}
+
+// A leader that is paused, and goes on when another leads, writes nothing and ends.
+func TestPausedLeader(t *testing.T) {
+	s := newStage(t)
+	old, next := launch(t, hasty...), launch(t, hasty...)
+	s.within(patience, "one of two leads", func() error {
+		if next.leads() {
+			old, next = next, old
+		}
+		if !old.leads() {
+			return errNotYet
+		}
+		return nil
+	})
+	s.ctl = next
+	for _, do := range []step{
+		pool("a", "192.0.2.1"), service("one"), has("one", "192.0.2.1"), service("two"), lacks("two", "PoolExhausted"),
+		service("three"), lacks("three", "PoolExhausted"),
+	} {
+		do(s)
+	}
+	w := watch(s)
+	old.pause()
+	remove("one")(s)
+	s.within(patience, "the other leads", func() error {
+		if !next.leads() {
+			return errNotYet
+		}
+		return nil
+	})
+	has("two", "192.0.2.1")(s)
+	edit("two", ofType(corev1.ServiceTypeClusterIP))(s)
+	has("three", "192.0.2.1")(s)
+	w.touch(keyOf(s, "two"))
+	edit("two", ofType(corev1.ServiceTypeLoadBalancer))(s)
+	lacks("two", "PoolExhausted")(s)
+
+	old.resume()
+	select {
+	case <-old.gone:
+	case <-time.After(patience):
+		t.Fatalf("the old leader goes on")
+	}
+	has("three", "192.0.2.1")(s)
+	lacks("two", "PoolExhausted")(s)
+	if faults := w.rest(); len(faults) > 0 {
+		t.Errorf("%v\n%s", faults, w.story(40))
+	}
+}
+
+// An admission policy that refuses the status of one Service: it is told so, once, what it
+// would show stays its own, and nobody else waits.
+func TestRefusedStatus(t *testing.T) {
+	s := newStage(t)
+	everything := admissionregistrationv1.MatchResources{
+		ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
+			Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"services/status"}},
+		}}},
+	}
+	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "refuse"},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &everything,
+			Validations:      []admissionregistrationv1.Validation{{Expression: `object.metadata.name != "refused"`, Message: "not this one"}},
+		},
+	}
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "refuse"},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: "refuse", ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
+		},
+	}
+	s.must(s.api.Create(t.Context(), policy))
+	s.must(s.api.Create(t.Context(), binding))
+	t.Cleanup(func() {
+		_ = s.api.Delete(context.Background(), binding)
+		_ = s.api.Delete(context.Background(), policy)
+	})
+	// A policy is in force a moment after it is written.
+	service("refused")(s)
+	s.within(patience, "the policy is in force", func() error {
+		svc := s.get("refused")
+		svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "203.0.113.1"}}
+		if err := s.api.Status().Update(t.Context(), svc, client.DryRunAll); !apierrors.IsInvalid(err) {
+			return errNotYet
+		}
+		return nil
+	})
+
+	started()(s)
+	pool("a", "192.0.2.1-192.0.2.2")(s)
+	s.within(patience, "it is told", func() error { return s.told("refused", "StatusRefused", 1) })
+	service("one")(s)
+	has("one", "192.0.2.2")(s)
+	service("two")(s)
+	lacks("two", "PoolExhausted")(s)
+	time.Sleep(time.Second) // it is tried again meanwhile
+	s.must(s.told("refused", "StatusRefused", 1))
+
+	s.must(s.api.Delete(t.Context(), binding))
+	s.within(2*patience, "it is served when nothing refuses it any more", func() error {
+		if shownOf(s.get("refused"), v4) != "192.0.2.1" {
+			return errNotYet
+		}
+		return nil
+	})
+	has("one", "192.0.2.2")(s)
 }
 
 // The condition of a pool follows each edit, also while its counts are written.

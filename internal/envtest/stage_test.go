@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -102,6 +103,23 @@ func (s *stage) within(limit time.Duration, what string, is func() error) {
 		}
 	}
 	s.Fatalf("%s: not within %s: %v", what, limit, err)
+}
+
+// told returns an error unless a Service has been told something so many times.
+func (s *stage) told(name, reason string, times int) error {
+	s.Helper()
+	var all eventsv1.EventList
+	s.must(s.api.List(s.Context(), &all, client.InNamespace(s.ns)))
+	n := 0
+	for i := range all.Items {
+		if e := &all.Items[i]; e.Regarding.Name == name && e.Reason == reason {
+			n++
+		}
+	}
+	if n != times {
+		return fmt.Errorf("%d events %s for %s, want %d", n, reason, name, times)
+	}
+	return nil
 }
 
 // objects returns all that the controller may write to, but for the probe.

@@ -38,10 +38,8 @@ type ManagerOptions struct {
 	MetricsAddress string
 	// HealthAddress serves /healthz and /readyz.
 	HealthAddress string
-	// LeaderElection is the name of the Lease that one replica holds; empty for no election.
-	LeaderElection string
-	// Namespace is the one that Fairlead runs in.
-	Namespace string
+	// Tenure is that of the leader among several replicas; nil for no election.
+	Tenure *Tenure
 	// Cache says what of which objects is kept; managed fields never are.
 	Cache cache.Options
 }
@@ -61,15 +59,11 @@ func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
 	if o.Cache.DefaultTransform == nil {
 		o.Cache.DefaultTransform = cache.TransformStripManagedFields()
 	}
-	return ctrl.NewManager(rc, ctrl.Options{
-		Scheme:                        scheme,
-		MapperProvider:                newMapper,
-		Cache:                         o.Cache,
-		HealthProbeBindAddress:        o.HealthAddress,
-		LeaderElection:                o.LeaderElection != "",
-		LeaderElectionID:              o.LeaderElection,
-		LeaderElectionNamespace:       o.Namespace,
-		LeaderElectionReleaseOnCancel: true,
+	options := ctrl.Options{
+		Scheme:                 scheme,
+		MapperProvider:         newMapper,
+		Cache:                  o.Cache,
+		HealthProbeBindAddress: o.HealthAddress,
 		// An API server that is away is waited for, however long.
 		Controller: config.Controller{CacheSyncTimeout: forever},
 		Metrics: metricsserver.Options{
@@ -78,7 +72,13 @@ func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
 			FilterProvider: onlyReaders,
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		},
-	})
+	}
+	if t := o.Tenure; t != nil {
+		options.LeaderElection, options.LeaderElectionResourceLockInterface = true, t
+		options.LeaderElectionReleaseOnCancel = true
+		options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = &t.timing.LeaseDuration, &t.timing.RenewDeadline, &t.timing.RetryPeriod
+	}
+	return ctrl.NewManager(rc, options)
 }
 
 // errNotSynced is the answer of /readyz before all that is watched has been read.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,10 +30,13 @@ func TestRecorder(t *testing.T) {
 	pool := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "main"}}
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
+		var mu sync.Mutex // fake time alone orders nothing between goroutines
 		var got []*eventsv1.Event
 		away := 2
 		client.PrependReactor("create", "events", func(a clienttesting.Action) (bool, runtime.Object, error) {
 			e := a.(clienttesting.CreateAction).GetObject().(*eventsv1.Event)
+			mu.Lock()
+			defer mu.Unlock()
 			switch {
 			case away > 0:
 				away--
@@ -56,7 +60,10 @@ func TestRecorder(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- r.Start(ctx) }()
 		synctest.Wait()
-		if len(got) != 0 {
+		mu.Lock()
+		early := len(got)
+		mu.Unlock()
+		if early != 0 {
 			t.Error("an event is written while the API server is away")
 		}
 		for _, reason := range []string{"Fifth", "Sixth", "Dropped"} { // five may wait, and one is being written
