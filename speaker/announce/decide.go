@@ -1,7 +1,6 @@
 package announce
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -11,15 +10,50 @@ import (
 // Decide says who announces each address.
 func Decide(s *config.Snapshot, v View) Plan {
 	services := slices.Clone(v.Services)
-	slices.SortFunc(services, func(a, b Service) int { return a.Key.compare(b.Key) })
-	addresses := stakesOf(s, services)
+	slices.SortFunc(services, func(a, b Service) int { return a.Key.Compare(b.Key) })
+	sharers := map[netip.Addr][]*Service{}
+	for i := range services {
+		for _, a := range services[i].Addresses {
+			sharers[a] = append(sharers[a], &services[i])
+		}
+	}
+	of := map[netip.Addr][]Announcement{}
 	var p Plan
 	for i := range services {
 		for _, a := range services[i].Addresses {
-			p.Announcements = append(p.Announcements, decide(s, v.Nodes, &services[i], a, addresses[a]))
+			if of[a] == nil {
+				of[a] = At(s, v.Nodes, a, sharers[a])
+			}
+			j := slices.Index(sharers[a], &services[i])
+			p.Announcements = append(p.Announcements, of[a][j])
 		}
 	}
 	return p
+}
+
+// At says who announces one address, for each of the Services that have it: one, or several that
+// share it, sorted by Key. One node announces it, for all of them.
+func At(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service) []Announcement {
+	e := election{nodes: nodes, addr: a, record: recordOf(a, sharers)}
+	e.stakes = stakesOf(s, a, sharers)
+	fresh := !slices.ContainsFunc(sharers, func(svc *Service) bool { return slices.Contains(svc.Told, a) })
+	out := make([]Announcement, 0, len(sharers))
+	for _, svc := range sharers {
+		x := e.decide(s, svc)
+		x.Fresh = fresh
+		out = append(out, x)
+	}
+	return out
+}
+
+// recordOf returns who is to announce an address, by the first Service that says so.
+func recordOf(a netip.Addr, sharers []*Service) []string {
+	for _, svc := range sharers {
+		if r := svc.Record[a]; len(r) > 0 {
+			return r
+		}
+	}
+	return nil
 }
 
 // stake is what a Service demands of who announces its address.
@@ -28,50 +62,37 @@ type stake struct {
 	ads []*config.L2
 }
 
-// address is who has a stake in one address. Where Services share it, one node announces it,
-// for all of them.
-type address struct {
-	stakes []stake
-	// shared is the best candidate for all; it is looked for once.
-	shared *candidate
-	looked bool
-}
-
-// forAll returns the candidate that suits all but those Services whom no node suits: they have no say.
-func (x *address) forAll(nodes []Node, a netip.Addr) *candidate {
-	if !x.looked {
-		x.shared, _ = elect(slices.DeleteFunc(slices.Clone(x.stakes), func(k stake) bool {
-			alone, _ := elect([]stake{k}, nodes, a)
-			return alone == nil
-		}), nodes, a)
-		x.looked = true
+// stakesOf returns the stakes of those Services that could be announced.
+func stakesOf(s *config.Snapshot, a netip.Addr, sharers []*Service) []stake {
+	pool := s.PoolOf(a)
+	if pool == nil {
+		return nil
 	}
-	return x.shared
-}
-
-// stakesOf returns the stakes of all Services that could be announced, by address.
-func stakesOf(s *config.Snapshot, services []Service) map[netip.Addr]*address {
-	out := make(map[netip.Addr]*address, len(services))
-	for i := range services {
-		svc := &services[i]
-		for _, a := range svc.Addresses {
-			x := out[a]
-			if x == nil {
-				x = &address{}
-				out[a] = x
-			}
-			if pool := s.PoolOf(a); pool != nil && len(svc.Endpoints) > 0 {
-				if ads := s.L2For(pool, svc.Labels); len(ads) > 0 {
-					x.stakes = append(x.stakes, stake{svc, ads})
-				}
-			}
+	out := make([]stake, 0, len(sharers))
+	for _, svc := range sharers {
+		if len(svc.Endpoints) == 0 {
+			continue
+		}
+		if ads := s.L2For(pool, svc.Labels); len(ads) > 0 {
+			out = append(out, stake{svc, ads})
 		}
 	}
 	return out
 }
 
-func decide(s *config.Snapshot, nodes []Node, svc *Service, a netip.Addr, x *address) Announcement {
-	out := Announcement{Service: svc.Key, Address: a}
+// election is about one address.
+type election struct {
+	nodes  []Node
+	addr   netip.Addr
+	record []string
+	stakes []stake
+	// shared is what came of the election for all; it is held once.
+	shared result
+	held   bool
+}
+
+func (e *election) decide(s *config.Snapshot, svc *Service) Announcement {
+	out := Announcement{Service: svc.Key, Address: e.addr}
 	no := func(r Reason, message string) Announcement {
 		out.Reason, out.Message = r, message
 		return out
@@ -79,134 +100,77 @@ func decide(s *config.Snapshot, nodes []Node, svc *Service, a netip.Addr, x *add
 	if len(svc.Endpoints) == 0 {
 		return no(NoEndpoints, "the Service has no ready endpoint")
 	}
-	pool := s.PoolOf(a)
+	pool := s.PoolOf(e.addr)
 	if pool == nil {
 		return no(NoPool, "the address belongs to no IPAddressPool")
 	}
-	i := slices.IndexFunc(x.stakes, func(k stake) bool { return k.svc == svc })
+	i := slices.IndexFunc(e.stakes, func(k stake) bool { return k.svc == svc })
 	if i < 0 {
 		return no(NoAdvertisement, "no L2Advertisement is for pool "+pool.Name+" and this Service")
 	}
-	best, count := elect(x.stakes[i:i+1], nodes, a)
-	if best != nil && len(x.stakes) > 1 {
-		if best = x.forAll(nodes, a); best == nil {
+	r := e.elect(e.stakes[i : i+1])
+	if r.best == nil {
+		return no(NoNode, explain(r.count))
+	}
+	if len(e.stakes) > 1 {
+		if r = e.forAll(); r.best == nil {
 			return no(NoNode, "no node can announce the address for all Services that share it")
 		}
 	}
-	if best == nil {
-		return no(NoNode, explain(count))
+	out.Node, out.Links, out.Reason = r.best.node.Name, r.best.links, Announced
+	if r.next != nil {
+		out.Next = r.next.node.Name
 	}
-	out.Node, out.Links, out.Reason = best.node.Name, best.links, Announced
+	if r.standin != nil {
+		out.Standin, out.StandinLinks = r.standin.node.Name, r.standin.links
+	}
 	return out
 }
 
-// candidate is a node that can announce an address.
-type candidate struct {
-	node *Node
-	// links on which it would announce, sorted.
-	links []string
-	// healthy nodes go before others, which are asked only when no healthy one
-	// is left: an outage of the control plane makes every node look unready, and
-	// is no reason to fall silent.
-	healthy bool
-	// preference is the sum of the weights of the advertisements that select the node.
-	preference int
-	weight     uint64
+// forAll elects who suits all but those Services whom no node suits: they have no say.
+func (e *election) forAll() result {
+	if !e.held {
+		e.shared = e.elect(slices.DeleteFunc(slices.Clone(e.stakes), func(k stake) bool {
+			return e.elect([]stake{k}).best == nil
+		}))
+		e.held = true
+	}
+	return e.shared
 }
 
-// elect returns the best candidate, or nil and how many nodes fail for which reason.
-func elect(stakes []stake, nodes []Node, a netip.Addr) (*candidate, [obstacles]int) {
-	var best *candidate
-	var count [obstacles]int
-	for i := range nodes {
-		c, why := stand(stakes, &nodes[i], a)
-		count[why]++
-		if why == none && (best == nil || c.compare(best) > 0) {
-			best = c
+// result is what came of an election.
+type result struct {
+	best *candidate
+	// next would announce if best were gone.
+	next *candidate
+	// standin answers for best while its speaker is away.
+	standin *candidate
+	// count is how many nodes fail for which reason.
+	count [obstacles]int
+}
+
+// elect finds the best candidate for some stakes.
+func (e *election) elect(stakes []stake) result {
+	var r result
+	for i := range e.nodes {
+		c, why := e.stand(stakes, &e.nodes[i])
+		if r.count[why]++; why != none {
+			continue
+		}
+		switch {
+		case r.best == nil:
+			r.best = c
+		case c.compare(r.best) > 0:
+			r.best, r.next = c, r.best
+		case r.next == nil || c.compare(r.next) > 0:
+			r.next = c
+		}
+		if c.node.Presence == Alive && (r.standin == nil || c.compare(r.standin) > 0) {
+			r.standin = c
 		}
 	}
-	return best, count
-}
-
-// stand says whether a node can announce an address, for all who share it.
-func stand(stakes []stake, n *Node, a netip.Addr) (*candidate, obstacle) {
-	c := &candidate{node: n, healthy: n.Ready && n.SpeakerReady}
-	for _, k := range stakes {
-		if why := c.suit(&k, a); why != none {
-			return nil, why
-		}
+	if r.best == nil || r.best.node.Presence != Away {
+		r.standin = nil
 	}
-	slices.Sort(c.links)
-	c.links = slices.Compact(c.links)
-	c.weight = weigh(n.Name, a)
-	return c, none
-}
-
-// suit adds the links and the preference that one Service asks for, or says what is in the way.
-func (c *candidate) suit(k *stake, a netip.Addr) obstacle {
-	n := c.node
-	switch {
-	case !slices.ContainsFunc(k.ads, func(l *config.L2) bool { return l.SelectsNode(n.Labels) }):
-		return notSelected
-	case n.Excluded:
-		return excluded
-	case n.NetworkUnavailable:
-		return networkUnavailable
-	case k.svc.Local && k.svc.Endpoints[n.Name] == 0:
-		return noLocalEndpoint
-	}
-	found := false
-	for _, l := range k.ads {
-		if l.SelectsNode(n.Labels) {
-			links := choose(l, n.Links, a)
-			c.preference += l.Preference(n.Labels)
-			c.links = append(c.links, links...)
-			found = found || len(links) > 0
-		}
-	}
-	if !found {
-		return noLink
-	}
-	return none
-}
-
-// choose returns the links on which an advertisement has a node announce an address:
-// those it names, or the ones whose segment has the address, or, where none has,
-// those of the default route.
-func choose(l *config.L2, links []Link, a netip.Addr) []string {
-	pick := func(ok func(*Link) bool) (out []string) {
-		for i := range links {
-			if ok(&links[i]) {
-				out = append(out, links[i].Name)
-			}
-		}
-		return out
-	}
-	if !l.AnyInterface() {
-		return pick(func(k *Link) bool { return l.SelectsInterface(k.Name) })
-	}
-	if on := pick(func(k *Link) bool { return k.reaches(a) }); len(on) > 0 {
-		return on
-	}
-	return pick(func(k *Link) bool { return slices.Contains(k.DefaultRoutes, config.FamilyOf(a)) })
-}
-
-func (c *candidate) compare(o *candidate) int {
-	return cmp.Or(
-		compareBool(c.healthy, o.healthy),
-		cmp.Compare(c.preference, o.preference),
-		cmp.Compare(c.weight, o.weight),
-		cmp.Compare(o.node.Name, c.node.Name),
-	)
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	default:
-		return -1
-	}
+	return r
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
@@ -212,8 +213,11 @@ func TestDecide(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			plan := Decide(snapshot(tc.ads...), View{Nodes: tc.nodes, Services: []Service{tc.service}})
-			want := []Announcement{{tc.service.Key, tc.service.Addresses[0], tc.node, tc.links, tc.why, tc.message}}
-			if diff := cmp.Diff(want, plan.Announcements, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			want := []Announcement{{
+				Service: tc.service.Key, Address: tc.service.Addresses[0], Node: tc.node, Links: tc.links, Fresh: true, Reason: tc.why, Message: tc.message,
+			}}
+			compare := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.IgnoreFields(Announcement{}, "Next")}
+			if diff := cmp.Diff(want, plan.Announcements, compare); diff != "" {
 				t.Errorf("\n%s\nDecide(…): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
@@ -281,6 +285,22 @@ func TestElection(t *testing.T) {
 	})
 }
 
+// on is an address on a link.
+type on struct {
+	Address netip.Addr
+	Link    string
+}
+
+// l2 returns what a node announces where.
+func l2(p Plan, node string) (out []on) {
+	for _, a := range p.Announcements {
+		if a.Node == node && !slices.ContainsFunc(out, func(o on) bool { return o.Address == a.Address }) {
+			out = append(out, on{a.Address, a.Links[0]})
+		}
+	}
+	return out
+}
+
 // TestBothFamilies has a Service of two addresses announced by who can, each by its own.
 func TestBothFamilies(t *testing.T) {
 	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
@@ -290,13 +310,12 @@ func TestBothFamilies(t *testing.T) {
 	both := func(n *Node) {
 		n.Links = append(n.Links, Link{Name: "eth6", DefaultRoutes: []config.Family{config.IPv6}})
 	}
-	on := func(a netip.Addr, link string) L2 { return L2{Address: a, Links: []string{link}} }
 	cases := map[string]struct {
 		nodes []Node
-		want  map[string][]L2
+		want  map[string][]on
 	}{
-		"OneNode":  {[]Node{node("a", both)}, map[string][]L2{"a": {on(addrs[0], "eth0"), on(addrs[1], "eth6")}}},
-		"TwoNodes": {[]Node{node("a"), node("b", only6)}, map[string][]L2{"a": {on(addrs[0], "eth0")}, "b": {on(addrs[1], "eth6")}}},
+		"OneNode":  {[]Node{node("a", both)}, map[string][]on{"a": {{addrs[0], "eth0"}, {addrs[1], "eth6"}}}},
+		"TwoNodes": {[]Node{node("a"), node("b", only6)}, map[string][]on{"a": {{addrs[0], "eth0"}}, "b": {{addrs[1], "eth6"}}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -304,7 +323,7 @@ func TestBothFamilies(t *testing.T) {
 				Nodes: tc.nodes, Services: []Service{service(func(s *Service) { s.Addresses = addrs })},
 			})
 			for node, want := range tc.want {
-				if diff := cmp.Diff(want, plan.L2(node), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				if diff := cmp.Diff(want, l2(plan, node), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 					t.Errorf("%s: -want, +got:\n%s", node, diff)
 				}
 			}
@@ -323,7 +342,7 @@ func TestSpread(t *testing.T) {
 	plan := Decide(s, v)
 	for _, n := range v.Nodes {
 		// 62.5 is expected; a binomial is within 4 standard deviations (27) but for 1 in 16,000.
-		if got := len(plan.L2(n.Name)); got < 35 || got > 90 {
+		if got := len(l2(plan, n.Name)); got < 35 || got > 90 {
 			t.Errorf("%s announces %d of 250", n.Name, got)
 		}
 	}
@@ -380,7 +399,7 @@ func TestSharedAddress(t *testing.T) {
 			t.Errorf("%s is announced by %q (%s %s), want %q", got.Service, got.Node, got.Reason, got.Message, want)
 		}
 	}
-	if len(p.L2("b")) != 1 {
-		t.Errorf("b answers for %v, want one address", p.L2("b"))
+	if len(l2(p, "b")) != 1 {
+		t.Errorf("b answers for %v, want one address", l2(p, "b"))
 	}
 }

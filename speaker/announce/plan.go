@@ -20,33 +20,23 @@ type Announcement struct {
 	Node string
 	// Links of the node on which it announces, sorted.
 	Links []string
+	// Next is the node that would announce it if Node were gone; empty where there is none.
+	Next string
+	// Standin is the node that answers for Node, on its own StandinLinks and with Node's
+	// MAC addresses, while Node's speaker is Away; else empty.
+	Standin      string
+	StandinLinks []string
+	// Fresh: nobody has announced the address yet.
+	Fresh bool
 	// Reason is Announced where Node is set, and otherwise why it is not.
 	Reason Reason
 	// Message is a sentence for the user, empty where Reason is Announced.
 	Message string
 }
 
-// L2 is one address that a node has to answer for, on some of its links.
-type L2 struct {
-	Address netip.Addr
-	Links   []string
-}
-
-// L2 returns what a node has to answer for, of both families, by address.
-func (p *Plan) L2(node string) []L2 {
-	var out []L2
-	for i := range p.Announcements {
-		if a := &p.Announcements[i]; a.Node == node {
-			out = append(out, L2{a.Address, a.Links})
-		}
-	}
-	slices.SortFunc(out, func(a, b L2) int { return a.Address.Compare(b.Address) })
-	return slices.CompactFunc(out, func(a, b L2) bool { return a.Address == b.Address })
-}
-
 // Of returns the announcements of a Service.
 func (p *Plan) Of(k Key) []Announcement {
-	i, _ := slices.BinarySearchFunc(p.Announcements, k, func(a Announcement, k Key) int { return a.Service.compare(k) })
+	i, _ := slices.BinarySearchFunc(p.Announcements, k, func(a Announcement, k Key) int { return a.Service.Compare(k) })
 	j := i
 	for j < len(p.Announcements) && p.Announcements[j].Service == k {
 		j++
@@ -54,6 +44,7 @@ func (p *Plan) Of(k Key) []Announcement {
 	return p.Announcements[i:j]
 }
 
-func (k Key) compare(other Key) int {
+// Compare orders Keys by namespace, then name.
+func (k Key) Compare(other Key) int {
 	return cmp.Or(cmp.Compare(k.Namespace, other.Namespace), cmp.Compare(k.Name, other.Name))
 }

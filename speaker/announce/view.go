@@ -24,15 +24,53 @@ type Node struct {
 	// Excluded: the node carries the label node.kubernetes.io/exclude-from-external-load-balancers,
 	// and the label is honoured.
 	Excluded bool
-	// SpeakerReady: the node's speaker runs, and is not being stopped.
+	// Retiring: the node is to lose what it announces: it has the taint node.kubernetes.io/out-of-service
+	// or, where that is asked for, is cordoned.
+	Retiring bool
+	// SpeakerReady: the API server says that the node's speaker runs, and is not being stopped. It
+	// matters while Presence is Unknown.
 	SpeakerReady bool
+	// Presence is what the speakers find out among themselves.
+	Presence Presence
+	// Impaired: the node's speaker says that it cannot do all that it should.
+	Impaired bool
 	// Links are the interfaces on which the node could announce.
 	Links []Link
+}
+
+// Presence is what a speaker finds out about another node.
+type Presence int
+
+const (
+	// Unknown: nothing, as the speakers do not talk to each other (yet).
+	Unknown Presence = iota
+	// Alive: its speaker answers.
+	Alive
+	// Away: its speaker does not, but its kernel does: the speaker is restarted, or hangs.
+	Away
+	// Gone: neither does, or its speaker was away for too long.
+	Gone
+)
+
+// String names a Presence.
+func (p Presence) String() string {
+	switch p {
+	case Alive:
+		return "alive"
+	case Away:
+		return "away"
+	case Gone:
+		return "gone"
+	default:
+		return "unknown"
+	}
 }
 
 // A Link is a network interface that is up and speaks Ethernet.
 type Link struct {
 	Name string
+	// MAC is the address of the interface, as text.
+	MAC string
 	// Subnets that the interface is attached to.
 	Subnets []netip.Prefix
 	// DefaultRoutes are the families of which the default route leads over the interface.
@@ -60,4 +98,8 @@ type Service struct {
 	// Endpoints counts the usable endpoints by the node that they are on; those on no known
 	// node count for the empty name.
 	Endpoints map[string]int
+	// Record says of each address who is to announce it, and who is to next, in order.
+	Record map[netip.Addr][]string
+	// Told are the addresses that are known to have been announced before.
+	Told []netip.Addr
 }

@@ -1,0 +1,135 @@
+package gossip
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/hashicorp/memberlist"
+)
+
+// list is this speaker among the others. The real one is memberlist's.
+type list interface {
+	// alive returns who is alive, this node too, and what they say.
+	alive() map[string]Word
+	// join meets another speaker. It blocks.
+	join(at netip.AddrPort) error
+	// say changes what this speaker says.
+	say(Word)
+	// rekey has messages encrypted with another key. Those with the former one are understood until forget.
+	rekey(key []byte) error
+	// forget understands messages with the present key only.
+	forget()
+	// close leaves: all others are told, if there are any.
+	close()
+}
+
+// Detection: who is probed and does not answer within probeTimeout is suspected at the end of
+// probeInterval, and dead a suspicion (one interval, up to ten nodes) later. That is hasty: the
+// kernel of a node is asked before anything follows from it.
+const (
+	probeInterval  = 100 * time.Millisecond
+	probeTimeout   = 50 * time.Millisecond
+	gossipInterval = 20 * time.Millisecond // nothing is sent where there is no news
+	tcpTimeout     = 500 * time.Millisecond
+	farewell       = 200 * time.Millisecond
+)
+
+type members struct {
+	*memberlist.Memberlist
+	keyring *memberlist.Keyring
+	node    *delegate
+}
+
+// begin starts a list at an address. It calls changed when somebody comes, goes, or says something else;
+// changed must not block.
+func begin(name string, at netip.AddrPort, key []byte, word Word, changed func(), l logr.Logger) (list, error) {
+	keyring, err := memberlist.NewKeyring(nil, key)
+	if err != nil {
+		return nil, fmt.Errorf("gossip key: %w", err)
+	}
+	d := &delegate{changed: changed}
+	d.word.Store(&word)
+	c := memberlist.DefaultLANConfig()
+	c.Name = name
+	c.BindAddr, c.BindPort = at.Addr().String(), int(at.Port())
+	c.AdvertiseAddr, c.AdvertisePort = c.BindAddr, c.BindPort
+	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult = probeInterval, probeTimeout, 1, 1
+	c.IndirectChecks, c.DisableTcpPings = 2, true
+	c.GossipInterval, c.TCPTimeout = gossipInterval, tcpTimeout
+	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
+	c.Keyring, c.EnableCompression = keyring, false
+	c.Delegate, c.Events = d, d
+	c.Logger = log.New(writer{l}, "", 0)
+	ml, err := memberlist.Create(c)
+	if err != nil {
+		return nil, err
+	}
+	return &members{ml, keyring, d}, nil
+}
+
+func (m *members) alive() map[string]Word {
+	out := map[string]Word{}
+	for _, n := range m.Members() {
+		out[n.Name] = decode(n.Meta)
+	}
+	return out
+}
+
+func (m *members) join(at netip.AddrPort) error {
+	_, err := m.Join([]string{at.String()})
+	return err
+}
+
+func (m *members) say(w Word) {
+	m.node.word.Store(&w)
+	_ = m.UpdateNode(time.Millisecond) // the time is for waiting until it is sent, which nobody does
+}
+
+func (m *members) rekey(key []byte) error {
+	if err := m.keyring.AddKey(key); err != nil {
+		return err
+	}
+	return m.keyring.UseKey(key)
+}
+
+func (m *members) forget() {
+	primary := m.keyring.GetPrimaryKey()
+	for _, k := range m.keyring.GetKeys() {
+		if !bytes.Equal(k, primary) {
+			_ = m.keyring.RemoveKey(k) // it refuses the primary one only
+		}
+	}
+}
+
+func (m *members) close() {
+	_ = m.Leave(farewell) // whoever is not told finds out
+	_ = m.Shutdown()
+}
+
+// delegate speaks for this node and hears of the others.
+type delegate struct {
+	word    atomic.Pointer[Word]
+	changed func()
+}
+
+func (d *delegate) NodeMeta(int) []byte           { return d.word.Load().encode() }
+func (*delegate) NotifyMsg([]byte)                {}
+func (*delegate) GetBroadcasts(int, int) [][]byte { return nil }
+func (*delegate) LocalState(bool) []byte          { return nil }
+func (*delegate) MergeRemoteState([]byte, bool)   {}
+func (d *delegate) NotifyJoin(*memberlist.Node)   { d.changed() }
+func (d *delegate) NotifyLeave(*memberlist.Node)  { d.changed() }
+func (d *delegate) NotifyUpdate(*memberlist.Node) { d.changed() }
+
+// writer has memberlist's log end in ours: what it tells matters to developers only.
+type writer struct{ log logr.Logger }
+
+func (w writer) Write(line []byte) (int, error) {
+	w.log.V(1).Info("memberlist", "says", string(bytes.TrimSpace(line)))
+	return len(line), nil
+}

@@ -1,0 +1,117 @@
+package gossip
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// A Member is what is known of another node.
+type Member struct {
+	Presence announce.Presence
+	// Word is what its speaker says of itself.
+	Word Word
+}
+
+// equal reports whether two say the same.
+func (m Member) equal(o Member) bool { return m.Presence == o.Presence && m.Word.equal(o.Word) }
+
+// misses is how many checks in a row a node may leave unanswered that answered before.
+const misses = 2
+
+// peer is another node.
+type peer struct {
+	Member
+	// missing: memberlist does not count it among the living, since then.
+	missing bool
+	since   time.Time
+	missed  int
+}
+
+// roster knows who is there. It is a value that one goroutine owns; it does no I/O.
+type roster struct {
+	// grace is how long a speaker may be away.
+	grace time.Duration
+	peers map[string]*peer
+	// heals counts the nodes that were gone and came back.
+	heals uint64
+}
+
+// expect sets which nodes there should be. One that has not been heard of counts as away until
+// its kernel was asked: a speaker that has just started takes nothing from anybody.
+func (r *roster) expect(names []string, now time.Time) {
+	for n := range r.peers {
+		if !slices.Contains(names, n) {
+			delete(r.peers, n)
+		}
+	}
+	for _, n := range names {
+		if r.peers[n] == nil {
+			r.peers[n] = &peer{Member: Member{Presence: announce.Away}, missing: true, since: now, missed: misses - 1}
+		}
+	}
+}
+
+// heard notes who is alive, and what they say.
+func (r *roster) heard(alive map[string]Word, now time.Time) {
+	for name, p := range r.peers {
+		word, ok := alive[name]
+		switch {
+		case ok:
+			if p.Presence == announce.Gone {
+				r.heals++
+			}
+			*p = peer{Member: Member{announce.Alive, word}}
+		case !p.missing:
+			p.missing, p.since, p.missed = true, now, 0
+		}
+	}
+}
+
+// checked notes whether the kernel of a missing node answered. A node that is gone stays so until its speaker
+// is heard again: a machine that starts has no rules for our traffic yet.
+func (r *roster) checked(name string, answered bool, now time.Time) {
+	p := r.peers[name]
+	if p == nil || !p.missing || p.Presence == announce.Gone {
+		return
+	}
+	switch {
+	case answered && now.Sub(p.since) < r.grace:
+		p.Presence, p.missed = announce.Away, 0
+	case answered:
+		p.Presence = announce.Gone
+	default:
+		if p.missed++; p.Presence == announce.Alive || p.missed >= misses {
+			p.Presence = announce.Gone
+		}
+	}
+}
+
+// doubted returns the nodes whose kernels are to be asked, sorted.
+func (r *roster) doubted() []string {
+	return r.pick(func(p *peer) bool { return p.missing && p.Presence != announce.Gone })
+}
+
+// missing returns the nodes that are not among the living, sorted.
+func (r *roster) missing() []string { return r.pick(func(p *peer) bool { return p.missing }) }
+
+func (r *roster) pick(ok func(*peer) bool) []string {
+	var out []string
+	for _, n := range slices.Sorted(maps.Keys(r.peers)) {
+		if ok(r.peers[n]) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// members returns what is known.
+func (r *roster) members() map[string]Member {
+	out := make(map[string]Member, len(r.peers))
+	for n, p := range r.peers {
+		out[n] = p.Member
+	}
+	return out
+}

@@ -1,0 +1,105 @@
+package gossip
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+func TestRoster(t *testing.T) {
+	start := time.Unix(0, 0)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	alive := func(second int) func(*roster) {
+		return func(r *roster) { r.heard(map[string]Word{"a": {}, "self": {}}, at(second)) }
+	}
+	silent := func(second int) func(*roster) {
+		return func(r *roster) { r.heard(map[string]Word{"self": {}}, at(second)) }
+	}
+	kernel := func(answers bool, second int) func(*roster) {
+		return func(r *roster) { r.checked("a", answers, at(second)) }
+	}
+	cases := map[string]struct {
+		reason  string
+		history []func(*roster)
+		want    announce.Presence
+		doubted bool
+		heals   uint64
+	}{
+		"Begin":       {"who has not been heard of may be restarting", nil, announce.Away, true, 0},
+		"BeginGone":   {"or be gone", []func(*roster){kernel(false, 0)}, announce.Gone, false, 0},
+		"Alive":       {"who is heard is alive", []func(*roster){alive(1)}, announce.Alive, false, 0},
+		"Missed":      {"who is not, stays so until its kernel was asked", []func(*roster){alive(1), silent(2)}, announce.Alive, true, 0},
+		"Dead":        {"if that is silent too, it is gone", []func(*roster){alive(1), silent(2), kernel(false, 2)}, announce.Gone, false, 0},
+		"Paused":      {"else only the speaker is away", []func(*roster){alive(1), silent(2), kernel(true, 2)}, announce.Away, true, 0},
+		"Late":        {"an answer that comes when the speaker is back says nothing", []func(*roster){alive(1), silent(2), alive(3), kernel(false, 3)}, announce.Alive, false, 0},
+		"Unknown":     {"nor does one about nobody", []func(*roster){func(r *roster) { r.checked("x", true, at(1)) }}, announce.Away, true, 0},
+		"OnePacket":   {"one lost packet is no loss", []func(*roster){alive(1), silent(2), kernel(true, 2), kernel(false, 3), kernel(true, 4), kernel(false, 5)}, announce.Away, true, 0},
+		"DiesAway":    {"two are", []func(*roster){alive(1), silent(2), kernel(true, 2), kernel(false, 3), kernel(false, 4)}, announce.Gone, false, 0},
+		"Returns":     {"a restart is over when the speaker is heard", []func(*roster){alive(1), silent(2), kernel(true, 2), alive(5)}, announce.Alive, false, 0},
+		"TooLong":     {"a speaker may not be away for ever", []func(*roster){alive(1), silent(2), kernel(true, 2), kernel(true, 13)}, announce.Gone, false, 0},
+		"RebootsSlow": {"the kernel of one that is gone does not bring it back", []func(*roster){alive(1), silent(2), kernel(false, 2), kernel(true, 3)}, announce.Gone, false, 0},
+		"Heals":       {"its speaker does, and that is counted", []func(*roster){alive(1), silent(2), kernel(false, 2), alive(9)}, announce.Alive, false, 1},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := roster{grace: 10 * time.Second, peers: map[string]*peer{}}
+			r.expect([]string{"a"}, start)
+			for _, h := range tc.history {
+				h(&r)
+			}
+			if got := r.members()["a"].Presence; got != tc.want || r.heals != tc.heals {
+				t.Errorf("%s: %s, %d heals, want %s, %d", tc.reason, got, r.heals, tc.want, tc.heals)
+			}
+			if got := len(r.doubted()) > 0; got != tc.doubted {
+				t.Errorf("%s: to be asked: %t, want %t", tc.reason, got, tc.doubted)
+			}
+			if r.expect(nil, at(20)); len(r.members()) != 0 {
+				t.Error("a node that is not expected any more is known")
+			}
+		})
+	}
+}
+
+func TestWord(t *testing.T) {
+	many := Word{}
+	for range 200 {
+		many.Links = append(many.Links, "eth0")
+	}
+	cases := map[string]struct {
+		reason   string
+		in, want Word
+	}{
+		"Nothing": {"who says nothing of its interfaces says nothing", Word{}, Word{}},
+		"None":    {"which is not that it has none", Word{Links: []string{}}, Word{Links: []string{}}},
+		"Some":    {"interfaces and state", Word{true, []string{"bond0", "eth1.7"}}, Word{true, []string{"bond0", "eth1.7"}}},
+		"TooMany": {"what does not fit is not said", many, Word{}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := tc.in.encode()
+			if diff := cmp.Diff(tc.want, decode(b)); diff != "" || len(b) > wordLimit {
+				t.Errorf("%s: %d bytes, -want, +got:\n%s", tc.reason, len(b), diff)
+			}
+		})
+	}
+	for _, other := range []string{"", "2;impaired;=eth0", "1", "1;impaired", "nonsense"} {
+		if got := decode([]byte(other)); got.Impaired || got.Links != nil {
+			t.Errorf("%q says %+v", other, got)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("1;impaired;=eth0,eth1")) // all there is
+	f.Add([]byte("1;;"))                   // nothing said
+	f.Add([]byte("2;;="))                  // a newer version
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := decode(b)
+		if again := decode(w.encode()); len(w.encode()) <= wordLimit && w.Links != nil && len(b) <= wordLimit-len(impaired) && !again.equal(w) {
+			t.Fatalf("%q: %+v, then %+v", b, w, again)
+		}
+	})
+}
