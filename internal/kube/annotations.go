@@ -23,6 +23,8 @@ const (
 	AnnotationClaim = "fairlead.io/claim"
 	// AnnotationAllocatedFrom is written: the pools that the addresses came from.
 	AnnotationAllocatedFrom = "fairlead.io/allocated-from"
+	// AnnotationAnnouncers is written: which node announces each address, and which would next: see Announcers.
+	AnnotationAnnouncers = "fairlead.io/announcers"
 )
 
 // Annotations of ours, and those of other implementations that mean the same.

@@ -209,11 +209,15 @@ func TestEndpoints(t *testing.T) {
 func TestNodeOf(t *testing.T) {
 	got := NodeOf(&corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: map[string]string{corev1.LabelNodeExcludeBalancers: ""}},
-		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{
+		Spec:       corev1.NodeSpec{Unschedulable: true, Taints: []corev1.Taint{{Key: corev1.TaintNodeOutOfService, Effect: corev1.TaintEffectNoExecute}}},
+		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{
+			{Type: corev1.NodeExternalIP, Address: "203.0.113.1"}, {Type: corev1.NodeInternalIP, Address: "192.0.2.1"}, {Type: corev1.NodeInternalIP, Address: "2001:db8::1"}},
+			Conditions: []corev1.NodeCondition{
 			{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}},
 	})
-	want := Node{Name: "node-1", Labels: map[string]string{corev1.LabelNodeExcludeBalancers: ""}, NetworkUnavailable: true, Excluded: true}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := Node{Name: "node-1", Labels: map[string]string{corev1.LabelNodeExcludeBalancers: ""}, NetworkUnavailable: true, Excluded: true,
+		Cordoned: true, OutOfService: true, Address: netip.MustParseAddr("192.0.2.1")}
+	if diff := cmp.Diff(want, got, compareAddrs); diff != "" {
 		t.Errorf("-want, +got:\n%s", diff)
 	}
 }

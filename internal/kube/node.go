@@ -1,6 +1,9 @@
 package kube
 
 import (
+	"net/netip"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -12,11 +15,23 @@ type Node struct {
 	Ready, NetworkUnavailable bool
 	// Excluded: the node carries node.kubernetes.io/exclude-from-external-load-balancers.
 	Excluded bool
+	// Cordoned: no pods are scheduled to it.
+	Cordoned bool
+	// OutOfService: it has the taint node.kubernetes.io/out-of-service.
+	OutOfService bool
+	// Address is its first internal address.
+	Address netip.Addr
 }
 
 // NodeOf reads a Node. The result shares nothing with it.
 func NodeOf(n *corev1.Node) Node {
-	out := Node{Name: n.Name, Labels: copyLabels(n.Labels)}
+	out := Node{Name: n.Name, Labels: copyLabels(n.Labels), Cordoned: n.Spec.Unschedulable}
+	out.OutOfService = slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
+	for _, a := range n.Status.Addresses {
+		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP && !out.Address.IsValid() {
+			out.Address = ip.Unmap()
+		}
+	}
 	_, out.Excluded = n.Labels[corev1.LabelNodeExcludeBalancers]
 	for _, c := range n.Status.Conditions {
 		isTrue := c.Status == corev1.ConditionTrue

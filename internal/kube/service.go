@@ -85,6 +85,8 @@ type Service struct {
 	Names []string
 	// Marked: what the Service shows was assigned by Fairlead for certain.
 	Marked bool
+	// Record says of each address which node is to announce it, and which is to next.
+	Record map[netip.Addr][]string
 	// Announced is the condition of that name, if there is one.
 	Announced *metav1.Condition
 }
@@ -112,6 +114,7 @@ func ServiceOf(svc *corev1.Service) Service {
 		s.Ports, s.Selector = portsOf(svc), labels.Set(svc.Spec.Selector).String()
 	}
 	s.Shown, s.Names = Shown(svc)
+	s.Record = Announcers(svc.Annotations[AnnotationAnnouncers])
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
 		s.Announced = c.DeepCopy()
 	}

@@ -22,7 +22,7 @@ func TrimService(o any) (any, error) {
 func TrimNode(o any) (any, error) {
 	if n, ok := o.(*corev1.Node); ok {
 		n.ManagedFields, n.Annotations = nil, nil
-		n.Status = corev1.NodeStatus{Conditions: n.Status.Conditions}
+		n.Status = corev1.NodeStatus{Conditions: n.Status.Conditions, Addresses: n.Status.Addresses}
 	}
 	return o, nil
 }

@@ -1,0 +1,62 @@
+package kube
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Announcers reads the annotation of that name, such as "192.0.2.7=node-1,node-2; 2001:db8::7=node-2": for each
+// address the node that announces it, then the one that would next. What cannot be read is left out:
+// it is Fairlead's own, and made anew.
+func Announcers(text string) map[netip.Addr][]string {
+	var out map[netip.Addr][]string
+	for part := range strings.SplitSeq(text, ";") {
+		address, list, ok := strings.Cut(strings.TrimSpace(part), "=")
+		a, err := netip.ParseAddr(address)
+		if !ok || err != nil || a.Zone() != "" {
+			continue
+		}
+		var nodes []string
+		for n := range strings.SplitSeq(list, ",") {
+			if n = strings.TrimSpace(n); n != "" {
+				nodes = append(nodes, n)
+			}
+		}
+		if len(nodes) > 0 {
+			if out == nil {
+				out = map[netip.Addr][]string{}
+			}
+			out[a.Unmap()] = nodes
+		}
+	}
+	return out
+}
+
+// AnnouncersText writes what Announcers reads, sorted by address.
+func AnnouncersText(record map[netip.Addr][]string) string {
+	parts := make([]string, 0, len(record))
+	for _, a := range slices.SortedFunc(maps.Keys(record), netip.Addr.Compare) {
+		parts = append(parts, a.String()+"="+strings.Join(record[a], ","))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// ByNode is how the condition Announced says that a node announces an address.
+func ByNode(a netip.Addr, node string) string { return a.String() + by + node }
+
+const by = " by node "
+
+// Told returns those of some addresses of which a condition Announced says that they are announced.
+func Told(c *metav1.Condition, addrs []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range addrs {
+		if c != nil && strings.Contains("; "+c.Message, "; "+a.String()+by) {
+			out = append(out, a)
+		}
+	}
+	return out
+}

@@ -1,0 +1,96 @@
+package announce
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Mode is how an address is answered for.
+type Mode int
+
+const (
+	// Own: this node announces the address: it answers, and tells neighbours unasked.
+	Own Mode = iota
+	// Fresh: as Own, and nobody has announced the address before, so that a stranger may have it.
+	Fresh
+	// Yielding: another node announces it from now on: this one answers until it sees the other do so.
+	Yielding
+	// Standin: the speaker of the announcing node is away: this one answers with that node's MAC.
+	Standin
+)
+
+// A Task is one address that a node has to answer for.
+type Task struct {
+	Addr netip.Addr
+	// Links of this node on which it answers, by name, sorted.
+	Links []string
+	Mode  Mode
+	// MACs are those to tell, as text, by link; of a Standin only.
+	MACs map[string]string
+}
+
+// TaskOf returns what a node has to do about an address of which this has been decided; false if nothing.
+func TaskOf(of []Announcement, self string, nodes []Node) (Task, bool) {
+	for i := range of {
+		a := &of[i]
+		t := Task{Addr: a.Address}
+		switch self {
+		case a.Node:
+			t.Links = a.Links
+			if a.Fresh {
+				t.Mode = Fresh
+			}
+			return t, true
+		case a.Standin:
+			t.Mode, t.MACs = Standin, macs(a, nodes)
+			for _, l := range a.StandinLinks {
+				if t.MACs[l] != "" {
+					t.Links = append(t.Links, l)
+				}
+			}
+			return t, len(t.Links) > 0
+		}
+	}
+	return Task{}, false
+}
+
+// macs returns, for each link of a standin, the MAC of the announcing node on the same segment.
+func macs(a *Announcement, nodes []Node) map[string]string {
+	out := map[string]string{}
+	holder, standin := byName(nodes, a.Node), byName(nodes, a.Standin)
+	if holder == nil || standin == nil {
+		return out
+	}
+	for i := range standin.Links {
+		own := &standin.Links[i]
+		if !slices.Contains(a.StandinLinks, own.Name) {
+			continue
+		}
+		for j := range holder.Links {
+			their := &holder.Links[j]
+			if slices.Contains(a.Links, their.Name) && their.MAC != "" && own.neighbours(their) {
+				out[own.Name] = their.MAC
+			}
+		}
+	}
+	return out
+}
+
+func byName(nodes []Node, name string) *Node {
+	i := slices.IndexFunc(nodes, func(n Node) bool { return n.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &nodes[i]
+}
+
+// neighbours reports whether two links seem to be on one segment: they have a subnet in common or,
+// where one of them has none, a name.
+func (l *Link) neighbours(o *Link) bool {
+	if len(l.Subnets) == 0 || len(o.Subnets) == 0 {
+		return l.Name == o.Name
+	}
+	return slices.ContainsFunc(l.Subnets, func(p netip.Prefix) bool {
+		return slices.ContainsFunc(o.Subnets, p.Overlaps)
+	})
+}
