@@ -16,6 +16,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&IPClaim{}, &IPClaimList{},
 		&L2Advertisement{}, &L2AdvertisementList{},
 		&SpeakerStatus{}, &SpeakerStatusList{},
+		&AnnouncementSlice{}, &AnnouncementSliceList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

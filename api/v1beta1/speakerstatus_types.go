@@ -52,6 +52,10 @@ type SpeakerInterface struct {
 	// +required
 	// +kubebuilder:validation:MaxLength=15
 	Name string `json:"name"`
+	// MAC is the address of the interface.
+	// +optional
+	// +kubebuilder:validation:MaxLength=17
+	MAC string `json:"mac,omitempty"`
 	// Subnets that the interface is attached to, as CIDRs.
 	// +optional
 	// +listType=atomic

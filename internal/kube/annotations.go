@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -46,6 +47,20 @@ var (
 		"lbipam.cilium.io/sharing-key",
 	}
 )
+
+// Annotate sets an annotation, or removes it where the value is empty.
+func Annotate(o metav1.Object, key, value string) {
+	all := o.GetAnnotations()
+	if value == "" {
+		delete(all, key)
+		return
+	}
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[key] = value
+	o.SetAnnotations(all)
+}
 
 func first(annotations map[string]string, keys []string) (key, value string, ok bool) {
 	for _, k := range keys {

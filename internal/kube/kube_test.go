@@ -213,7 +213,7 @@ func TestNodeOf(t *testing.T) {
 		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{
 			{Type: corev1.NodeExternalIP, Address: "203.0.113.1"}, {Type: corev1.NodeInternalIP, Address: "192.0.2.1"}, {Type: corev1.NodeInternalIP, Address: "2001:db8::1"}},
 			Conditions: []corev1.NodeCondition{
-			{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}},
+				{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}},
 	})
 	want := Node{Name: "node-1", Labels: map[string]string{corev1.LabelNodeExcludeBalancers: ""}, NetworkUnavailable: true, Excluded: true,
 		Cordoned: true, OutOfService: true, Address: netip.MustParseAddr("192.0.2.1")}

@@ -32,10 +32,11 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m := meta.NewDefaultRESTMapper(nil)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Service"), meta.RESTScopeNamespace)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	m.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
 	m.Add(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), meta.RESTScopeNamespace)
 	m.Add(v1beta1.GroupVersion.WithKind("IPClaim"), meta.RESTScopeNamespace)
-	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "SpeakerStatus"} {
+	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "SpeakerStatus", "AnnouncementSlice"} {
 		m.Add(v1beta1.GroupVersion.WithKind(kind), meta.RESTScopeRoot)
 	}
 	return m, nil

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,14 +14,33 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
-// Decided is a decision and what it was made upon.
+// Decided is a decision and what it was made upon. Nothing in it is to be changed.
 type Decided struct {
-	Plan announce.Plan
-	View announce.View
+	// Tasks of this node, by address.
+	Tasks []announce.Task
 	// Links of this node.
 	Links []link.Link
-	// Announced are the conditions of that name, as they were read, of the Services that have one.
-	Announced map[announce.Key]*metav1.Condition
+	// Nodes are all nodes, sorted.
+	Nodes []announce.Node
+	// Changed are the Services of which something else holds now than before.
+	Changed []Change
+	// Self is this node's address, and Peers are those of the other nodes that have had a speaker.
+	Self  netip.Addr
+	Peers map[string]netip.Addr
+	// Retell grows when all that is announced is to be told again.
+	Retell uint64
+}
+
+// A Change is what holds of a Service now.
+type Change struct {
+	Service announce.Key
+	// Of are its addresses, in its order; empty if it has none any more.
+	Of []announce.Announcement
+	// Announced is its condition of that name, and Record what is recorded, as they were read.
+	Announced *metav1.Condition
+	Record    map[netip.Addr][]string
+	// Strangers are those who use its addresses.
+	Strangers map[netip.Addr]Stranger
 }
 
 // Options are what an Agent needs.
@@ -30,13 +50,17 @@ type Options struct {
 	Class kube.Class
 	// IgnoreExclude: the label node.kubernetes.io/exclude-from-external-load-balancers is not honoured.
 	IgnoreExclude bool
+	// YieldCordoned: a node that is cordoned hands over what it announces.
+	YieldCordoned bool
 	// Namespace and Service name the headless Service whose endpoints are the speakers.
 	Namespace, Service string
 	Log                logr.Logger
-	// Apply is called with each decision. It must not block, nor change or keep the map.
+	// Apply is called with each decision. It must not block.
 	Apply func(Decided)
 	// Seen is called when nothing about a Service has changed but its condition Announced. It must not block.
-	Seen func(announce.Key, *metav1.Condition)
+	Seen func(announce.Key, *metav1.Condition, map[netip.Addr][]string)
+	// Duplicate is called when another node is seen to announce what this one does. It must not block.
+	Duplicate func(node string)
 }
 
 // An Agent keeps this node's drivers doing what they should.
@@ -44,11 +68,12 @@ type Agent struct {
 	Options
 	changes chan func(*world)
 	synced  chan struct{}
+	ended   chan struct{} // closed when nothing is decided any more
 }
 
 // New returns an Agent that knows nothing yet.
 func New(o Options) *Agent {
-	return &Agent{Options: o, changes: make(chan func(*world), 256), synced: make(chan struct{})}
+	return &Agent{Options: o, changes: make(chan func(*world), 256), synced: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // NeedLeaderElection reports that every speaker runs its own Agent.
@@ -59,7 +84,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return link.Watch(ctx, a.Log.WithName("link"), func(links []link.Link) {
-			a.send(ctx, func(w *world) { w.links, w.dirty = links, true })
+			a.send(ctx, func(w *world) { w.links, w.all = links, true })
 		})
 	})
 	group.Go(func() error {
@@ -77,10 +102,21 @@ func (a *Agent) send(ctx context.Context, change func(*world)) {
 	}
 }
 
-// decide owns the world: it takes changes and decides whenever they mean something.
+// enqueue is send for those who have no context.
+func (a *Agent) enqueue(change func(*world)) {
+	select {
+	case a.changes <- change:
+	case <-a.ended:
+	}
+}
+
+// decide owns the world and the plan: it takes changes and decides whenever they mean something.
 func (a *Agent) decide(ctx context.Context) {
-	w := newWorld(a.Node)
+	defer close(a.ended)
+	w, p := newWorld(a.Node), newPlan(a.Node)
 	synced := a.synced
+	var over <-chan time.Time
+	var told uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -89,21 +125,50 @@ func (a *Agent) decide(ctx context.Context) {
 			synced = nil
 		case change := <-a.changes:
 			change(w)
+		case <-over:
 		}
 		a.drain(w)
-		for synced == nil && w.dirty && ctx.Err() == nil {
-			w.dirty = false
-			start := time.Now()
-			view := w.view()
-			a.Apply(Decided{Plan: announce.Decide(w.config(), view), View: view, Links: w.links, Announced: w.announced})
-			a.gather(ctx, w, min(restFactor*time.Since(start), maxRest))
+		if synced != nil {
+			continue
+		}
+		for now := time.Now(); ctx.Err() == nil; now = time.Now() {
+			w.forget(now)
+			if lapsed := p.expire(now); !lapsed && !w.dirty() && w.retell == told {
+				break
+			}
+			told = w.retell
+			a.Apply(a.decided(w, p, now))
+			a.gather(ctx, w, min(restFactor*time.Since(now), maxRest))
+		}
+		over = nil
+		if next := earliest(w.recollect(), p.lapse()); !next.IsZero() {
+			over = time.After(time.Until(next))
 		}
 	}
 }
 
-// A decision is about the whole cluster, and so takes the longer the larger that is: after
-// each, changes are gathered for some times as long, so that a burst of them costs a part
-// of a processor, and a lone one is answered at once.
+// earliest returns the earlier of two times; a zero one is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// decided decides upon what has changed.
+func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
+	nodes := w.view()
+	d := Decided{Nodes: nodes, Links: w.links, Retell: w.retell}
+	for _, k := range p.decide(w, nodes, now) {
+		d.Changed = append(d.Changed, p.change(w, k))
+	}
+	d.Tasks = p.todo()
+	d.Self, d.Peers = w.addresses()
+	return d
+}
+
+// After each decision changes are gathered for some times as long as it took, so that a burst
+// of them costs a part of a processor, and a lone one is answered at once.
 const (
 	restFactor = 4
 	maxRest    = 50 * time.Millisecond

@@ -105,15 +105,16 @@ func (a *Agent) kinds() []kind {
 		of(&corev1.Node{}, func(o *corev1.Node) func(*world) {
 			n := kube.NodeOf(o)
 			n.Excluded = n.Excluded && !a.IgnoreExclude
-			return func(w *world) { put(w, w.nodes, n.Name, n) }
+			n.Cordoned = n.Cordoned && a.YieldCordoned
+			return func(w *world) { w.changed(put(w.nodes, n.Name, n)) }
 		}, func(n name) func(*world) {
-			return func(w *world) { drop(w, w.nodes, n.name) }
+			return func(w *world) { w.changed(drop(w.nodes, n.name)) }
 		}),
 		of(&v1beta1.SpeakerStatus{}, func(s *v1beta1.SpeakerStatus) func(*world) {
 			links := reported(s)
-			return func(w *world) { put(w, w.others, s.Name, links) }
+			return func(w *world) { w.changed(put(w.others, s.Name, links)) }
 		}, func(n name) func(*world) {
-			return func(w *world) { drop(w, w.others, n.name) }
+			return func(w *world) { w.changed(drop(w.others, n.name)) }
 		}),
 		of(&corev1.Service{}, a.putService, func(n name) func(*world) {
 			return dropService(announce.Key{Namespace: n.namespace, Name: n.name})
@@ -132,8 +133,8 @@ func (a *Agent) putService(svc *corev1.Service) func(*world) {
 	s.Announced = nil
 	return func(w *world) {
 		w.announced[key] = announced
-		if put(w, w.services, key, s); !w.dirty {
-			a.Seen(key, announced)
+		if !w.putService(key, s) {
+			a.Seen(key, announced, s.Record)
 		}
 	}
 }
@@ -141,7 +142,7 @@ func (a *Agent) putService(svc *corev1.Service) func(*world) {
 func dropService(key announce.Key) func(*world) {
 	return func(w *world) {
 		delete(w.announced, key)
-		drop(w, w.services, key)
+		w.dropService(key)
 	}
 }
 
@@ -150,27 +151,15 @@ func (a *Agent) putSlice(s *discoveryv1.EndpointSlice) func(*world) {
 	key := announce.Key{Namespace: at.namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
 	if key.Namespace == a.Namespace && key.Name == a.Service {
 		ready := kube.ReadyNodes(s)
-		return func(w *world) { put(w, w.speakers, at, ready) }
+		return func(w *world) { w.changed(put(w.speakers, at, ready)) }
 	}
 	nodes := kube.Endpoints(s)
-	return func(w *world) {
-		if w.endpoints[key] == nil {
-			w.endpoints[key] = map[name]map[string]int{}
-		}
-		put(w, w.endpoints[key], at, nodes)
-	}
+	return func(w *world) { w.putEndpoints(key, at, nodes) }
 }
 
 func dropSlice(at name) func(*world) {
 	return func(w *world) {
-		drop(w, w.speakers, at)
-		for key, slices := range w.endpoints {
-			if key.Namespace != at.namespace {
-				continue
-			}
-			if drop(w, slices, at); len(slices) == 0 {
-				delete(w.endpoints, key)
-			}
-		}
+		w.changed(drop(w.speakers, at))
+		w.dropEndpoints(at)
 	}
 }

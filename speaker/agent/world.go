@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -22,8 +23,11 @@ type name struct{ namespace, name string }
 // world is all that a speaker knows. One goroutine owns it.
 type world struct {
 	self string
-	// dirty: something has changed since the last decision.
-	dirty bool
+	// What has changed since the last decision: everything, or some Services, and what is to
+	// be decided anew of those: some addresses.
+	all     bool
+	touched map[announce.Key]bool
+	due     map[netip.Addr]bool
 
 	pools    map[string]v1beta1.IPAddressPool
 	l2       map[string]v1beta1.L2Advertisement
@@ -33,9 +37,19 @@ type world struct {
 	links    []link.Link                // of this node
 	others   map[string][]announce.Link // of the other nodes, as their speakers report them
 	speakers map[name]map[string]bool   // nodes with a ready speaker, by EndpointSlice
+	// gossip is what the speakers find out among themselves.
+	gossip Gossip
+	// strangers are those who use an address of ours.
+	strangers map[netip.Addr]Stranger
+	// witnessed says of nodes that are said to be gone when they were last seen to announce.
+	witnessed map[string]time.Time
+	// retell grows when all that is announced is to be told again.
+	retell uint64
 
 	services  map[announce.Key]kube.Service
 	endpoints map[announce.Key]map[name]map[string]int // by EndpointSlice, then node
+	// sharers are the Services that have an address, sorted.
+	sharers map[netip.Addr][]announce.Key
 
 	// announced are conditions of the Services. They are apart, as they follow from
 	// decisions and lead to none: a speaker that wrote one would else decide again.
@@ -44,30 +58,104 @@ type world struct {
 
 func newWorld(self string) *world {
 	return &world{
-		self:  self,
+		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
+		strangers: map[netip.Addr]Stranger{}, witnessed: map[string]time.Time{},
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key]map[name]map[string]int{},
+		sharers:   map[netip.Addr][]announce.Key{},
 		announced: map[announce.Key]*metav1.Condition{},
 	}
 }
 
-// put notes a value, and that something has changed if it is another than before.
-func put[K comparable, V any](w *world, m map[K]V, k K, v V) {
-	if old, ok := m[k]; !ok || !reflect.DeepEqual(old, v) {
-		m[k], w.dirty = v, true
+// dirty reports whether anything has changed that is not decided upon yet.
+func (w *world) dirty() bool { return w.all || len(w.touched)+len(w.due) > 0 }
+
+// put sets a value, and reports whether it is another than before.
+func put[K comparable, V any](m map[K]V, k K, v V) bool {
+	if old, ok := m[k]; ok && reflect.DeepEqual(old, v) {
+		return false
 	}
+	m[k] = v
+	return true
 }
 
-func drop[K comparable, V any](w *world, m map[K]V, k K) {
-	if _, ok := m[k]; ok {
-		delete(m, k)
-		w.dirty = true
-	}
+func drop[K comparable, V any](m map[K]V, k K) bool {
+	_, ok := m[k]
+	delete(m, k)
+	return ok
 }
+
+// changed notes that everything has to be decided anew, if it is so.
+func (w *world) changed(is bool) { w.all = w.all || is }
 
 // reconfigured notes that the configuration has changed.
-func (w *world) reconfigured() { w.snapshot, w.dirty = nil, true }
+func (w *world) reconfigured() { w.snapshot, w.all = nil, true }
+
+// putService notes a Service, and reports whether that means anything.
+func (w *world) putService(k announce.Key, s kube.Service) bool {
+	before := w.services[k].Shown
+	if !put(w.services, k, s) {
+		return false
+	}
+	w.reshare(k, before, s.Shown)
+	return true
+}
+
+func (w *world) dropService(k announce.Key) {
+	before := w.services[k].Shown
+	if drop(w.services, k) {
+		w.reshare(k, before, nil)
+	}
+}
+
+// reshare notes that a Service has other addresses, and that all with whom it shared or
+// shares one are to be looked at.
+func (w *world) reshare(k announce.Key, before, now []netip.Addr) {
+	w.touch(k, before...)
+	w.touch(k, now...)
+	for _, a := range before {
+		if keys := slices.DeleteFunc(w.sharers[a], func(o announce.Key) bool { return o == k }); len(keys) > 0 {
+			w.sharers[a] = keys
+		} else {
+			delete(w.sharers, a)
+		}
+	}
+	for _, a := range now {
+		i, _ := slices.BinarySearchFunc(w.sharers[a], k, announce.Key.Compare)
+		w.sharers[a] = slices.Insert(w.sharers[a], i, k)
+	}
+}
+
+func (w *world) touch(k announce.Key, addrs ...netip.Addr) {
+	w.touched[k] = true
+	for _, a := range addrs {
+		w.due[a] = true
+	}
+}
+
+func (w *world) putEndpoints(k announce.Key, at name, nodes map[string]int) {
+	if w.endpoints[k] == nil {
+		w.endpoints[k] = map[name]map[string]int{}
+	}
+	if put(w.endpoints[k], at, nodes) {
+		w.touch(k, w.services[k].Shown...)
+	}
+}
+
+func (w *world) dropEndpoints(at name) {
+	for key, slices := range w.endpoints {
+		if key.Namespace != at.namespace {
+			continue
+		}
+		if drop(slices, at) {
+			w.touch(key, w.services[key].Shown...)
+		}
+		if len(slices) == 0 {
+			delete(w.endpoints, key)
+		}
+	}
+}
 
 // config returns the configuration in force.
 func (w *world) config() *config.Snapshot {
@@ -80,27 +168,37 @@ func (w *world) config() *config.Snapshot {
 	return w.snapshot
 }
 
-// view returns what announce decides upon.
-func (w *world) view() announce.View {
-	v := announce.View{
-		Nodes:    make([]announce.Node, 0, len(w.nodes)),
-		Services: make([]announce.Service, 0, len(w.services)),
-	}
+// view returns the nodes, sorted, as announce wants to see them.
+func (w *world) view() []announce.Node {
+	out := make([]announce.Node, 0, len(w.nodes))
 	for _, n := range w.nodes {
-		v.Nodes = append(v.Nodes, announce.Node{
+		v := announce.Node{
 			Name: n.Name, Labels: n.Labels, Ready: n.Ready, NetworkUnavailable: n.NetworkUnavailable, Excluded: n.Excluded,
-			SpeakerReady: w.speakerReady(n.Name), Links: w.linksOf(n.Name),
-		})
-	}
-	slices.SortFunc(v.Nodes, func(a, b announce.Node) int { return cmp.Compare(a.Name, b.Name) })
-	for k, s := range w.services {
-		if len(s.Shown) > 0 {
-			v.Services = append(v.Services, announce.Service{
-				Key: k, Labels: s.Labels, Addresses: s.Shown, Local: s.Local, Endpoints: w.endpointsOf(k),
-			})
+			Retiring: n.OutOfService || n.Cordoned, SpeakerReady: w.speakerReady(n.Name), Links: w.linksOf(n.Name),
 		}
+		if w.gossip.Running {
+			p := w.gossip.peer(w.self, n.Name)
+			v.Presence, v.Impaired = p.Presence, p.Impaired
+			if _, seen := w.witnessed[n.Name]; seen && v.Presence == announce.Gone {
+				v.Presence = announce.Unknown
+			}
+			if p.Links != nil {
+				v.Links = slices.DeleteFunc(slices.Clone(v.Links), func(l announce.Link) bool { return !slices.Contains(p.Links, l.Name) })
+			}
+		}
+		out = append(out, v)
 	}
-	return v
+	slices.SortFunc(out, func(a, b announce.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// service returns a Service as announce wants to see it.
+func (w *world) service(k announce.Key) *announce.Service {
+	s := w.services[k]
+	return &announce.Service{
+		Key: k, Labels: s.Labels, Addresses: s.Shown, Local: s.Local, Endpoints: w.endpointsOf(k),
+		Record: s.Record, Told: kube.Told(w.announced[k], s.Shown),
+	}
 }
 
 func (w *world) speakerReady(node string) bool {
@@ -118,7 +216,7 @@ func (w *world) linksOf(node string) []announce.Link {
 	}
 	out := make([]announce.Link, 0, len(w.links))
 	for _, l := range w.links {
-		out = append(out, announce.Link{Name: l.Name, Subnets: l.Subnets, DefaultRoutes: families(l)})
+		out = append(out, announce.Link{Name: l.Name, MAC: l.MAC.String(), Subnets: l.Subnets, DefaultRoutes: families(l)})
 	}
 	return out
 }
@@ -138,7 +236,7 @@ func families(l link.Link) []config.Family {
 func reported(s *v1beta1.SpeakerStatus) []announce.Link {
 	var out []announce.Link
 	for _, i := range s.Status.Interfaces {
-		l := announce.Link{Name: i.Name, DefaultRoutes: slices.Clone(i.DefaultRoutes)}
+		l := announce.Link{Name: i.Name, MAC: i.MAC, DefaultRoutes: slices.Clone(i.DefaultRoutes)}
 		for _, subnet := range i.Subnets {
 			if p, err := netip.ParsePrefix(subnet); err == nil {
 				l.Subnets = append(l.Subnets, p)

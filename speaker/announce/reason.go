@@ -21,6 +21,8 @@ const (
 	NoAdvertisement Reason = "NoAdvertisement"
 	// NoNode: no node may or can announce the address.
 	NoNode Reason = "NoNode"
+	// AddressConflict: the node that would announce the address has found a stranger using it before.
+	AddressConflict Reason = "AddressConflict"
 )
 
 // obstacle is why one node cannot announce one address. The order is that of checking.

@@ -34,6 +34,9 @@ func TaskOf(of []Announcement, self string, nodes []Node) (Task, bool) {
 	for i := range of {
 		a := &of[i]
 		t := Task{Addr: a.Address}
+		if a.Reason != Announced {
+			continue
+		}
 		switch self {
 		case a.Node:
 			t.Links = a.Links

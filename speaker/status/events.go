@@ -24,7 +24,7 @@ const (
 func transition(of []announce.Announcement, before *metav1.Condition, r Report) []event {
 	var out []event
 	for _, a := range of {
-		if a.Node != "" && !strings.Contains(messageOf(before), by(a)) {
+		if a.Reason == announce.Announced && !strings.Contains(messageOf(before), by(a)) {
 			out = append(out, event{corev1.EventTypeNormal, eventAssigned,
 				fmt.Sprintf("announcing %s from node %q with protocol \"layer2\"", a.Address, a.Node)})
 		}

@@ -2,11 +2,13 @@ package status
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -16,25 +18,32 @@ type Report struct {
 	Status  metav1.ConditionStatus
 	Reason  string
 	Message string
+	// Record is who announces each address, and who would next.
+	Record map[netip.Addr][]string
+	// of are the announcements that it is about.
+	of []announce.Announcement
 }
 
-// Says reports whether a condition says what the Report does.
-func (r *Report) Says(c *metav1.Condition) bool {
-	return c != nil && c.Status == r.Status && c.Reason == r.Reason && c.Message == r.Message
-}
-
-// Reports returns what a node has to say, of which Services, by Service.
-func Reports(plan announce.Plan, nodes []announce.Node, self string) []Report {
-	var out []Report
-	spare := firstHealthy(nodes)
-	for i := 0; i < len(plan.Announcements); {
-		of := plan.Of(plan.Announcements[i].Service)
-		i += len(of)
-		if reporter(of, spare) == self {
-			out = append(out, report(of))
+// Says reports whether a condition and a record say what the Report does. Of the record only who announces
+// matters: who would next is a proposal, and no reason to write.
+func (r *Report) Says(c *metav1.Condition, record map[netip.Addr][]string) bool {
+	if c == nil || c.Status != r.Status || c.Reason != r.Reason || c.Message != r.Message {
+		return false
+	}
+	for a, want := range r.Record {
+		if got := record[a]; len(got) == 0 || got[0] != want[0] {
+			return false
 		}
 	}
-	return out
+	return true
+}
+
+// reportOf returns what a node has to say of a Service; false if another node reports, or none.
+func reportOf(of []announce.Announcement, nodes []announce.Node, self string) (Report, bool) {
+	if len(of) == 0 || reporter(of, firstHealthy(nodes)) != self {
+		return Report{}, false
+	}
+	return report(of), true
 }
 
 // reporter returns the node that reports on a Service.
@@ -50,7 +59,7 @@ func reporter(of []announce.Announcement, spare string) string {
 // firstHealthy returns the first node, by name, whose speaker is there to report.
 func firstHealthy(nodes []announce.Node) string {
 	for _, n := range nodes {
-		if n.Ready && n.SpeakerReady {
+		if n.Ready && (n.Presence == announce.Alive || n.Presence == announce.Unknown && n.SpeakerReady) {
 			return n.Name
 		}
 	}
@@ -60,11 +69,15 @@ func firstHealthy(nodes []announce.Node) string {
 // report joins what becomes of each address of a Service. One that is not
 // announced makes the condition false.
 func report(of []announce.Announcement) Report {
-	r := Report{Service: of[0].Service, Status: metav1.ConditionTrue, Reason: string(announce.Announced)}
+	r := Report{
+		Service: of[0].Service, Status: metav1.ConditionTrue, Reason: string(announce.Announced), Record: map[netip.Addr][]string{}, of: of,
+	}
 	var parts []string
 	for _, a := range of {
 		part := by(a) + " on " + strings.Join(a.Links, ", ") + " (layer 2)"
-		if a.Node == "" {
+		if a.Reason == announce.Announced {
+			r.Record[a.Address] = record(a)
+		} else {
 			part = fmt.Sprintf("%s by nobody: %s", a.Address, a.Message)
 			if r.Status == metav1.ConditionTrue {
 				r.Status, r.Reason = metav1.ConditionFalse, string(a.Reason)
@@ -76,8 +89,31 @@ func report(of []announce.Announcement) Report {
 	return r
 }
 
+// record returns what is to be recorded of an address that is announced.
+func record(a announce.Announcement) []string {
+	if a.Next == "" {
+		return []string{a.Node}
+	}
+	return []string{a.Node, a.Next}
+}
+
 // by says who announces an address.
-func by(a announce.Announcement) string { return fmt.Sprintf("%s by node %s", a.Address, a.Node) }
+func by(a announce.Announcement) string { return kube.ByNode(a.Address, a.Node) }
+
+// merge returns a record with what the Report says in it. Who announces already keeps who is next.
+func (r *Report) merge(before map[netip.Addr][]string) map[netip.Addr][]string {
+	out := map[netip.Addr][]string{}
+	for _, a := range r.of {
+		was, is := before[a.Address], r.Record[a.Address]
+		switch {
+		case len(is) > 0 && (len(was) == 0 || was[0] != is[0]):
+			out[a.Address] = is
+		case len(was) > 0:
+			out[a.Address] = was
+		}
+	}
+	return out
+}
 
 // condition returns the condition that a Report makes.
 func (r *Report) condition(generation int64) metav1.Condition {

@@ -105,18 +105,24 @@ func (s *Speaker) write(ctx context.Context, o Own) error {
 
 // create makes the SpeakerStatus, which goes when its Node goes.
 func (s *Speaker) create(ctx context.Context) (v1beta1.SpeakerStatus, error) {
-	var node corev1.Node
-	if err := s.client.Get(ctx, types.NamespacedName{Name: s.node}, &node); err != nil {
-		return v1beta1.SpeakerStatus{}, fmt.Errorf("get Node: %w", err)
+	owner, err := ownedByNode(ctx, s.client, s.node)
+	if err != nil {
+		return v1beta1.SpeakerStatus{}, err
 	}
-	status := v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{
-		Name:            s.node,
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID}},
-	}}
+	status := v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: s.node, OwnerReferences: owner}}
 	if err := s.client.Create(ctx, &status); err != nil {
 		return status, fmt.Errorf("create: %w", err)
 	}
 	return status, nil
+}
+
+// ownedByNode has what a speaker writes of its node go when the Node goes.
+func ownedByNode(ctx context.Context, c client.Reader, name string) ([]metav1.OwnerReference, error) {
+	var node corev1.Node
+	if err := c.Get(ctx, types.NamespacedName{Name: name}, &node); err != nil {
+		return nil, fmt.Errorf("get Node: %w", err)
+	}
+	return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID}}, nil
 }
 
 // maxInterfaces is how many interfaces a SpeakerStatus may have.
@@ -125,7 +131,7 @@ const maxInterfaces = 256
 func fill(s *v1beta1.SpeakerStatusStatus, o Own) {
 	s.Interfaces = nil
 	for _, l := range o.Links[:min(len(o.Links), maxInterfaces)] {
-		i := v1beta1.SpeakerInterface{Name: l.Name, DefaultRoutes: l.DefaultRoutes}
+		i := v1beta1.SpeakerInterface{Name: l.Name, MAC: l.MAC, DefaultRoutes: l.DefaultRoutes}
 		for _, p := range l.Subnets {
 			i.Subnets = append(i.Subnets, p.String())
 		}

@@ -3,7 +3,8 @@ package status
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
+	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,11 +19,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
 // writers is how many statuses are written at the same time.
 const writers = 4
+
+// disagree is how long to wait before what another speaker has written is written over.
+const disagree = time.Second
 
 // catchUp is how long a newer version of a Service may be on its way here.
 const catchUp = 20 * time.Millisecond
@@ -35,46 +40,53 @@ type Writer struct {
 	log      logr.Logger
 
 	queue workqueue.TypedRateLimitingInterface[announce.Key]
-	// current is what is to be said now, of the Services that this node reports on.
-	current atomic.Pointer[current]
+	mu    sync.Mutex
+	// reports are what is to be said now, of the Services that this node reports on.
+	reports map[announce.Key]Report
 }
 
-type current struct {
-	plan    announce.Plan
-	reports map[announce.Key]Report
+// An Update is what holds of a Service now.
+type Update struct {
+	Service announce.Key
+	// Of are its addresses; empty if it has none any more.
+	Of []announce.Announcement
+	// Announced is its condition of that name, and Record what is recorded, as they were read.
+	Announced *metav1.Condition
+	Record    map[netip.Addr][]string
 }
 
 // NewWriter returns a Writer for a node.
 func NewWriter(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Writer {
-	w := &Writer{
-		client: c, recorder: recorder, node: node, log: log,
+	return &Writer{
+		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[announce.Key]()),
 	}
-	w.current.Store(&current{})
-	return w
 }
 
-// Set says what is to be written. It does not block; the last call wins.
-func (w *Writer) Set(plan announce.Plan, nodes []announce.Node, announced map[announce.Key]*metav1.Condition) {
-	now := &current{plan: plan, reports: map[announce.Key]Report{}}
-	var due []announce.Key
-	for _, r := range Reports(plan, nodes, w.node) {
-		now.reports[r.Service] = r
-		if !r.Says(announced[r.Service]) {
-			due = append(due, r.Service)
+// Set says what has changed. It does not block.
+func (w *Writer) Set(updates []Update, nodes []announce.Node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range updates {
+		u := &updates[i]
+		r, ok := reportOf(u.Of, nodes, w.node)
+		if !ok {
+			delete(w.reports, u.Service)
+			continue
+		}
+		if w.reports[u.Service] = r; !r.Says(u.Announced, u.Record) {
+			w.queue.Add(u.Service)
 		}
 	}
-	w.current.Store(now)
-	for _, k := range due {
-		w.queue.Add(k)
-	}
 }
 
-// Seen has the condition of a Service written again if it does not say what it should:
-// another speaker, which knew less, may have written it.
-func (w *Writer) Seen(k announce.Key, c *metav1.Condition) {
-	if r, ok := w.current.Load().reports[k]; ok && !r.Says(c) {
-		w.queue.Add(k)
+// Seen has a Service written again if it does not say what it should: another speaker, which
+// knew less, may have written it. Not at once: two that do not agree must not write in turns all the time.
+func (w *Writer) Seen(k announce.Key, c *metav1.Condition, record map[netip.Addr][]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r, ok := w.reports[k]; ok && !r.Says(c, record) {
+		w.queue.AddAfter(k, disagree)
 	}
 }
 
@@ -113,8 +125,9 @@ func (w *Writer) next(ctx context.Context) bool {
 
 // write says of a Service what is to be said now.
 func (w *Writer) write(ctx context.Context, k announce.Key) error {
-	now := w.current.Load()
-	r, ok := now.reports[k]
+	w.mu.Lock()
+	r, ok := w.reports[k]
+	w.mu.Unlock()
 	if !ok {
 		return nil // another node reports by now
 	}
@@ -124,9 +137,12 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	}
 	before := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced).DeepCopy()
 	after := svc.DeepCopy()
-	if !meta.SetStatusCondition(&after.Status.Conditions, r.condition(svc.Generation)) {
+	record := kube.Announcers(svc.Annotations[kube.AnnotationAnnouncers])
+	if r.Says(before, record) {
 		return nil
 	}
+	meta.SetStatusCondition(&after.Status.Conditions, r.condition(svc.Generation))
+	kube.Annotate(after, kube.AnnotationAnnouncers, kube.AnnouncersText(r.merge(record)))
 	// With a lock on the version, so that what is told by event happened just now:
 	// the Service as it was read may be older than what this node wrote last.
 	patch := client.StrategicMergeFrom(&svc, client.MergeFromWithOptimisticLock{})
@@ -139,7 +155,7 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	case err != nil:
 		return fmt.Errorf("patch status: %w", err)
 	}
-	for _, e := range transition(now.plan.Of(k), before, r) {
+	for _, e := range transition(r.of, before, r) {
 		w.recorder.Eventf(after, nil, e.kind, e.reason, "Announce", "%s", e.message)
 	}
 	return nil

@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// Gossip is what the speakers find out among themselves.
+type Gossip struct {
+	// Running: they do, or are about to. Until then what the API server says of a node counts.
+	Running bool
+	// Peers are the other nodes.
+	Peers map[string]Peer
+	// Heals counts the nodes that were gone and came back.
+	Heals uint64
+}
+
+// A Peer is what is known of another node.
+type Peer struct {
+	Presence announce.Presence
+	// Impaired: its speaker says that it cannot do all that it should.
+	Impaired bool
+	// Links are the names of its usable interfaces, as its speaker says; nil if it says nothing.
+	Links []string
+}
+
+func (p Peer) equal(o Peer) bool {
+	return p.Presence == o.Presence && p.Impaired == o.Impaired && slices.Equal(p.Links, o.Links) && (p.Links == nil) == (o.Links == nil)
+}
+
+func (g *Gossip) equal(o *Gossip) bool {
+	return g.Running == o.Running && maps.EqualFunc(g.Peers, o.Peers, Peer.equal)
+}
+
+// peer returns what is known of a node. One that nothing is known of yet counts as away: who has just
+// started takes nothing from anybody.
+func (g *Gossip) peer(self, node string) Peer {
+	if node == self {
+		return Peer{Presence: announce.Alive}
+	}
+	if p, ok := g.Peers[node]; ok {
+		return p
+	}
+	return Peer{Presence: announce.Away}
+}
+
+// SetGossip says what the speakers have found out among themselves. It does not block for long.
+func (a *Agent) SetGossip(g Gossip) {
+	a.enqueue(func(w *world) {
+		w.changed(!g.equal(&w.gossip))
+		if g.Heals != w.gossip.Heals {
+			w.retell++
+		}
+		w.gossip = g
+	})
+}
+
+// addresses returns this node's address, and those of the other nodes that have had a speaker.
+func (w *world) addresses() (self netip.Addr, peers map[string]netip.Addr) {
+	peers = map[string]netip.Addr{}
+	for n := range w.others {
+		if at := w.nodes[n].Address; n != w.self && at.IsValid() {
+			peers[n] = at
+		}
+	}
+	return w.nodes[w.self].Address, peers
+}

@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// plan is what has been decided. One goroutine owns it.
+type plan struct {
+	self string
+	// of each address.
+	of map[netip.Addr][]announce.Announcement
+	// tasks of this node, by address.
+	tasks map[netip.Addr]announce.Task
+	// yields says until when a former task is done on, as another node has it now.
+	yields map[netip.Addr]time.Time
+}
+
+// yieldFor is how long to answer for an address that another node announces, if that is not seen to do so.
+const yieldFor = 3 * time.Second
+
+func newPlan(self string) *plan {
+	return &plan{
+		self: self, of: map[netip.Addr][]announce.Announcement{}, tasks: map[netip.Addr]announce.Task{}, yields: map[netip.Addr]time.Time{},
+	}
+}
+
+// decide decides about what has changed in the world, and returns the Services of which
+// something else holds now than before, sorted.
+func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce.Key {
+	changed := map[announce.Key]bool{}
+	for _, a := range p.due(w) {
+		sharers := make([]*announce.Service, 0, len(w.sharers[a]))
+		for _, k := range w.sharers[a] {
+			sharers = append(sharers, w.service(k))
+		}
+		before, after := p.of[a], []announce.Announcement(nil)
+		if len(sharers) > 0 {
+			after = w.refuse(a, announce.At(w.config(), nodes, a, sharers))
+		}
+		if reflect.DeepEqual(before, after) && !w.all {
+			continue
+		}
+		for _, x := range slices.Concat(before, after) {
+			changed[x.Service] = true
+		}
+		if p.of[a] = after; after == nil {
+			delete(p.of, a)
+		}
+		p.assign(a, after, nodes, now)
+	}
+	for k := range w.touched {
+		changed[k] = true
+	}
+	w.all = false
+	clear(w.touched)
+	clear(w.due)
+	return slices.SortedFunc(maps.Keys(changed), announce.Key.Compare)
+}
+
+// due returns the addresses to decide about.
+func (p *plan) due(w *world) []netip.Addr {
+	if w.all {
+		for a := range w.sharers {
+			w.due[a] = true
+		}
+		for a := range p.of {
+			w.due[a] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(w.due), netip.Addr.Compare)
+}
+
+// assign notes what this node has to do about an address. What it has to give up because another node
+// announces it, it goes on answering for.
+func (p *plan) assign(a netip.Addr, of []announce.Announcement, nodes []announce.Node, now time.Time) {
+	before, had := p.tasks[a]
+	t, has := announce.TaskOf(of, p.self, nodes)
+	switch elsewhere := slices.ContainsFunc(of, func(x announce.Announcement) bool { return x.Node != "" }); {
+	case has:
+		p.tasks[a] = t
+		delete(p.yields, a)
+	case had && elsewhere && before.Mode != announce.Yielding && before.Mode != announce.Standin:
+		before.Mode = announce.Yielding
+		p.tasks[a], p.yields[a] = before, now.Add(yieldFor)
+	case had && elsewhere && before.Mode == announce.Yielding:
+	default:
+		delete(p.tasks, a)
+		delete(p.yields, a)
+	}
+}
+
+// expire ends what was yielded long enough, and reports whether there was anything.
+func (p *plan) expire(now time.Time) bool {
+	n := len(p.yields)
+	for a, until := range p.yields {
+		if !until.After(now) {
+			delete(p.tasks, a)
+			delete(p.yields, a)
+		}
+	}
+	return len(p.yields) < n
+}
+
+// lapse returns when there is next something to expire; the zero time if never.
+func (p *plan) lapse() (next time.Time) {
+	for _, until := range p.yields {
+		next = earliest(next, until)
+	}
+	return next
+}
+
+// change returns what holds of a Service now.
+func (p *plan) change(w *world, k announce.Key) Change {
+	s := w.services[k]
+	c := Change{Service: k, Announced: w.announced[k], Record: s.Record}
+	for _, a := range s.Shown {
+		for _, x := range p.of[a] {
+			if x.Service == k {
+				c.Of = append(c.Of, x)
+			}
+		}
+		if x, known := w.strangers[a]; known {
+			if c.Strangers == nil {
+				c.Strangers = map[netip.Addr]Stranger{}
+			}
+			c.Strangers[a] = x
+		}
+	}
+	return c
+}
+
+// todo returns the tasks of this node, by address.
+func (p *plan) todo() []announce.Task {
+	out := make([]announce.Task, 0, len(p.tasks))
+	for _, t := range p.tasks {
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b announce.Task) int { return a.Addr.Compare(b.Addr) })
+	return out
+}
