@@ -7,7 +7,7 @@ import (
 )
 
 // Reason says in one word what is wrong with an object. The same word is the
-// reason of its Accepted condition.
+// reason of its condition.
 type Reason string
 
 // What can be wrong with an object.
@@ -25,6 +25,23 @@ const (
 	// PoolNotFound: the object names a pool that does not exist.
 	PoolNotFound Reason = "PoolNotFound"
 )
+
+// What an object can be warned about, which is in force all the same. The same word is
+// the reason of a pool's condition Overlapping.
+const (
+	// NodeAddress: the pool has an address of a node.
+	NodeAddress Reason = "NodeAddress"
+	// PodNetwork: the pool has addresses that pods may have.
+	PodNetwork Reason = "PodNetwork"
+	// ServiceNetwork: the pool has addresses that Services may have as their cluster IPs.
+	ServiceNetwork Reason = "ServiceNetwork"
+)
+
+// Warns reports whether the reason is one to warn for, and not to refuse anything.
+func (r Reason) Warns() bool {
+	_, warns := warnings[r]
+	return warns
+}
 
 // Kind names the kind of the object that a Problem is about.
 type Kind string

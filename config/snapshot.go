@@ -16,6 +16,8 @@ import (
 type Objects struct {
 	Pools            []v1beta1.IPAddressPool
 	L2Advertisements []v1beta1.L2Advertisement
+	// Reserved is what the cluster uses itself, as far as is known. Nothing but warnings depends on it.
+	Reserved []Reserved
 }
 
 // A Snapshot is the configuration in force. It is never changed once built, and
@@ -35,7 +37,7 @@ type ownedRange struct {
 }
 
 // Build validates the objects together. The problems are sorted; each names the
-// object at fault, and all others are in force.
+// object at fault, and all others are in force. Of which there are only warnings, is too.
 func Build(o Objects) (*Snapshot, []Problem) {
 	s := &Snapshot{}
 	var problems []Problem
@@ -63,6 +65,7 @@ func Build(o Objects) (*Snapshot, []Problem) {
 		problems = append(problems, faults...)
 	}
 	slices.SortFunc(s.l2, func(a, b *L2) int { return cmp.Compare(a.Name, b.Name) })
+	problems = append(problems, s.warn(o.Reserved)...)
 	sortProblems(problems)
 	return s, problems
 }
@@ -111,29 +114,11 @@ func (s *Snapshot) claim(p *Pool, set *netipx.IPSet) {
 // overlap returns the first pool that already has an address of p, and which.
 func (s *Snapshot) overlap(p *Pool) (*Pool, string) {
 	for _, r := range p.set.Ranges() {
-		i, _ := slices.BinarySearchFunc(s.ranges, r.From(), func(o ownedRange, a netip.Addr) int { return o.To().Compare(a) })
-		if i == len(s.ranges) || !s.ranges[i].Overlaps(r) {
-			continue
+		for o := range s.over(r) {
+			return o.pool, rangeString(common(o.IPRange, r))
 		}
-		o := s.ranges[i]
-		common := netipx.IPRangeFrom(later(o.From(), r.From()), earlier(o.To(), r.To()))
-		return o.pool, rangeString(common)
 	}
 	return nil, ""
-}
-
-func later(a, b netip.Addr) netip.Addr {
-	if a.Less(b) {
-		return b
-	}
-	return a
-}
-
-func earlier(a, b netip.Addr) netip.Addr {
-	if a.Less(b) {
-		return a
-	}
-	return b
 }
 
 func rangeString(r netipx.IPRange) string {

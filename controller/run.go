@@ -42,6 +42,7 @@ func run(ctx context.Context, o options) error {
 		Tenure: tenure,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}: {Transform: kube.TrimService},
+			&corev1.Node{}:    {Transform: kube.TrimToNetworks},
 		}},
 	})
 	if err != nil {
@@ -63,7 +64,7 @@ func run(ctx context.Context, o options) error {
 		Client: mgr.GetClient(), Usage: assigner.Usage, Changed: changed,
 		Metrics: fairleadmetrics.NewController(metrics.Registry),
 	}
-	judge := &conditions.Reconciler{Client: mgr.GetClient(), Recorder: recorder}
+	judge := &conditions.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: recorder}
 	for _, setup := range []func(ctrl.Manager) error{
 		assigner.SetupWithManager, counter.SetupWithManager, judge.SetupWithManager,
 	} {

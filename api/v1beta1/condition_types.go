@@ -5,6 +5,9 @@ const (
 	// ConditionAccepted says whether the object is valid, alone and together
 	// with all others, and therefore used.
 	ConditionAccepted = "Accepted"
+	// ConditionOverlapping says whether a pool has addresses that the cluster uses for
+	// something else: it is in force all the same.
+	ConditionOverlapping = "Overlapping"
 	// ConditionBound says whether an IPClaim holds all that it asks for.
 	ConditionBound = "Bound"
 	// ConditionReady says whether a speaker announces what it should.

@@ -178,7 +178,8 @@ type IPAddressPoolStatus struct {
 	// +optional
 	TotalIPv6 int64 `json:"totalIPv6"`
 	// Accepted: whether the pool is used; if not, its reason and message say what
-	// is wrong with it.
+	// is wrong with it. Overlapping: whether it has addresses that nodes, pods or
+	// cluster IPs have too, as far as the cluster knows; it is used all the same.
 	//
 	// +optional
 	// +listType=map

@@ -1,14 +1,14 @@
 // Package conditions tells operators whether their objects are accepted: it
 // builds the configuration whenever an object changes and writes what config
-// says of each into its condition Accepted. An object is written only when its
-// condition changes. Putting the configuration in force is left to others.
+// says of each into its condition Accepted, and of a pool into its condition
+// Overlapping too. An object is written only when a condition changes. Putting
+// the configuration in force is left to others.
 package conditions
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,55 +16,34 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 )
 
-// reasonAccepted is the reason of the condition where there is no problem.
-const reasonAccepted = "Accepted"
-
-// A Reconciler writes the condition Accepted.
+// A Reconciler writes the conditions Accepted and Overlapping.
 type Reconciler struct {
-	Client   client.Client
+	Client client.Client
+	// Live reads from the API server: what is not known to be there cannot be watched.
+	Live     client.Reader
 	Recorder events.EventRecorder
-}
 
-// SetupWithManager has the manager run the Reconciler while this replica leads.
-func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
-	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{}}
-	})
-	return builder.ControllerManagedBy(mgr).Named("conditions").
-		Watches(&v1beta1.IPAddressPool{}, one).
-		Watches(&v1beta1.L2Advertisement{}, one).
-		WithEventFilter(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}, conditionsChanged())).
-		Complete(r)
-}
-
-// conditionsChanged lets through what somebody else may have done to a condition of ours.
-func conditionsChanged() predicate.Predicate {
-	return predicate.NewPredicateFuncs(func(o client.Object) bool {
-		c := conditionsOf(o)
-		return c == nil || meta.FindStatusCondition(*c, v1beta1.ConditionAccepted) == nil
-	})
+	// networked: there are ServiceCIDRs to read. Set before the first Reconcile.
+	networked bool
 }
 
 // Reconcile judges all objects together, since what is wrong with one may be due to another.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	var pools v1beta1.IPAddressPoolList
 	var l2 v1beta1.L2AdvertisementList
-	if err := errors.Join(r.Client.List(ctx, &pools), r.Client.List(ctx, &l2)); err != nil {
+	reserved, err := r.reserved(ctx)
+	if err := errors.Join(err, r.Client.List(ctx, &pools), r.Client.List(ctx, &l2)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("list the configuration: %w", err)
 	}
 
-	_, problems := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: l2.Items})
+	_, problems := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: l2.Items, Reserved: reserved})
 	byObject := map[config.Ref][]config.Problem{}
 	for _, p := range problems {
 		byObject[p.Ref] = append(byObject[p.Ref], p)
@@ -96,7 +75,22 @@ const catchUp = 50 * time.Millisecond
 
 func (r *Reconciler) write(ctx context.Context, o client.Object, problems []config.Problem) error {
 	after, ok := o.DeepCopyObject().(client.Object)
-	if !ok || !meta.SetStatusCondition(conditionsOf(after), condition(o.GetGeneration(), problems)) {
+	if !ok {
+		return nil
+	}
+	changed := false
+	var told []metav1.Condition
+	for _, c := range judge(o, problems) {
+		before := meta.FindStatusCondition(*conditionsOf(o), c.Type)
+		if !meta.SetStatusCondition(conditionsOf(after), c) {
+			continue
+		}
+		changed = true
+		if newsworthy(before, &c) {
+			told = append(told, c)
+		}
+	}
+	if !changed {
 		return nil
 	}
 	patch := client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})
@@ -106,38 +100,8 @@ func (r *Reconciler) write(ctx context.Context, o client.Object, problems []conf
 	case err != nil:
 		return fmt.Errorf("patch status of %s: %w", o.GetName(), err)
 	}
-	if len(problems) > 0 {
-		c := meta.FindStatusCondition(*conditionsOf(after), v1beta1.ConditionAccepted)
+	for _, c := range told {
 		r.Recorder.Eventf(after, nil, corev1.EventTypeWarning, c.Reason, "Accept", "%s", c.Message)
 	}
 	return nil
-}
-
-func condition(generation int64, problems []config.Problem) metav1.Condition {
-	c := metav1.Condition{
-		Type: v1beta1.ConditionAccepted, ObservedGeneration: generation,
-		Status: metav1.ConditionTrue, Reason: reasonAccepted, Message: "in force",
-	}
-	if len(problems) == 0 {
-		return c
-	}
-	c.Status, c.Reason = metav1.ConditionFalse, string(problems[0].Reason)
-	messages := make([]string, len(problems))
-	for i, p := range problems {
-		messages[i] = p.Message
-	}
-	c.Message = strings.Join(messages, "; ")
-	return c
-}
-
-// conditionsOf returns where an object keeps its conditions, nil for another kind.
-func conditionsOf(o client.Object) *[]metav1.Condition {
-	switch o := o.(type) {
-	case *v1beta1.IPAddressPool:
-		return &o.Status.Conditions
-	case *v1beta1.L2Advertisement:
-		return &o.Status.Conditions
-	default:
-		return nil
-	}
 }

@@ -4,6 +4,7 @@ package envtest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -27,26 +28,17 @@ func TestHandOver(t *testing.T) {
 		do(s)
 	}
 	w := watch(s)
-	shows := func(name, ip string) {
-		s.Helper()
-		s.within(patience, name+" shows "+ip, func() error {
-			if shownOf(s.get(name), v4) != ip {
-				return errNotYet
-			}
-			return nil
-		})
-	}
 	const rounds = 20
 	w.touch(keyOf(s, "one"))
 	for range rounds {
 		service("two")(s)
 		s.ask()
 		edit("one", fromPool("b"))(s)
-		shows("one", "198.51.100.1")
-		shows("two", "192.0.2.1")
+		s.awaits("one", "198.51.100.1")
+		s.awaits("two", "192.0.2.1")
 		remove("two")(s)
 		edit("one", fromPool("a"))(s)
-		shows("one", "192.0.2.1")
+		s.awaits("one", "192.0.2.1")
 	}
 	// The watch may be behind what was asked of the API server.
 	for before := -1; before != w.events(); time.Sleep(300 * time.Millisecond) {
@@ -55,6 +47,17 @@ func TestHandOver(t *testing.T) {
 	if faults := w.rest(); len(faults) > 0 {
 		t.Errorf("in %d rounds: %v\n%s", rounds, faults, w.story(8*rounds))
 	}
+}
+
+// awaits waits until a Service shows an IPv4 address.
+func (s *stage) awaits(name, ip string) {
+	s.Helper()
+	s.within(patience, name+" shows "+ip, func() error {
+		if shown := shownOf(s.get(name), v4); shown != ip {
+			return fmt.Errorf("it shows %q", shown)
+		}
+		return nil
+	})
 }
 
 // A leader that is paused, and goes on when another leads, writes nothing and ends.
@@ -71,27 +74,28 @@ func TestPausedLeader(t *testing.T) {
 		return nil
 	})
 	s.ctl = next
+	// Those of one second are served by name.
 	for _, do := range []step{
-		pool("a", "192.0.2.1"), service("one"), has("one", "192.0.2.1"), service("two"), lacks("two", "PoolExhausted"),
-		service("three"), lacks("three", "PoolExhausted"),
+		pool("a", "192.0.2.1"), service("first"), has("first", "192.0.2.1"), service("second"), lacks("second", "PoolExhausted"),
+		service("third"), lacks("third", "PoolExhausted"),
 	} {
 		do(s)
 	}
 	w := watch(s)
 	old.pause()
-	remove("one")(s)
+	remove("first")(s)
 	s.within(patience, "the other leads", func() error {
 		if !next.leads() {
 			return errNotYet
 		}
 		return nil
 	})
-	has("two", "192.0.2.1")(s)
-	edit("two", ofType(corev1.ServiceTypeClusterIP))(s)
-	has("three", "192.0.2.1")(s)
-	w.touch(keyOf(s, "two"))
-	edit("two", ofType(corev1.ServiceTypeLoadBalancer))(s)
-	lacks("two", "PoolExhausted")(s)
+	s.awaits("second", "192.0.2.1")
+	w.touch(keyOf(s, "second"))
+	edit("second", ofType(corev1.ServiceTypeClusterIP))(s)
+	s.awaits("third", "192.0.2.1")
+	edit("second", ofType(corev1.ServiceTypeLoadBalancer))(s)
+	lacks("second", "PoolExhausted")(s)
 
 	old.resume()
 	select {
@@ -99,8 +103,8 @@ func TestPausedLeader(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatalf("the old leader goes on")
 	}
-	has("three", "192.0.2.1")(s)
-	lacks("two", "PoolExhausted")(s)
+	has("third", "192.0.2.1")(s)
+	lacks("second", "PoolExhausted")(s)
 	if faults := w.rest(); len(faults) > 0 {
 		t.Errorf("%v\n%s", faults, w.story(40))
 	}

@@ -353,6 +353,41 @@ func advertisementIs(name, reason string) step {
 	return accepted(&v1beta1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: name}}, reason)
 }
 
+// overlaps checks a pool's condition Overlapping, which takes nothing from Accepted.
+func overlaps(name, reason string) step {
+	return func(s *stage) {
+		s.Helper()
+		poolIs(name, "Accepted")(s)
+		s.within(patience, "pool "+name+" is told of "+reason, func() error {
+			var p v1beta1.IPAddressPool
+			s.must(s.api.Get(s.Context(), client.ObjectKey{Name: name}, &p))
+			c := meta.FindStatusCondition(p.Status.Conditions, v1beta1.ConditionOverlapping)
+			if c == nil || c.Reason != reason || (c.Status == metav1.ConditionTrue) != (reason != "Distinct") {
+				return fmt.Errorf("condition is %v", c)
+			}
+			return nil
+		})
+	}
+}
+
+// node creates a Node with an address and a pod network.
+func node(name, address, pods string) step {
+	return func(s *stage) {
+		s.Helper()
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDR: pods, PodCIDRs: []string{pods}}}
+		s.must(s.api.Create(s.Context(), n))
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: address}}
+		s.must(s.api.Status().Update(s.Context(), n))
+	}
+}
+
+func removeNode(name string) step {
+	return func(s *stage) {
+		s.Helper()
+		s.must(s.api.Delete(s.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}))
+	}
+}
+
 // counts says how many addresses of a pool are assigned, available and there: of IPv4, then of IPv6.
 func counts(name string, want ...int64) step {
 	return func(s *stage) {

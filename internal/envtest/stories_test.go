@@ -334,6 +334,18 @@ func TestStories(t *testing.T) {
 				editPool("c", exclude("")), poolIs("c", "Accepted"),
 			},
 		},
+		"Overlapping": {
+			reason: "Pools are warned of addresses that nodes, pods and cluster IPs have, and give addresses all the same.",
+			steps: []step{
+				node("node-1", "192.0.2.200", "10.244.1.0/24"), started(),
+				pool("a", "192.0.2.0/25"), overlaps("a", "Distinct"), pool("b", "10.244.0.0/16"), overlaps("b", "PodNetwork"),
+				pool("c", "10.96.0.0-10.96.0.9"), overlaps("c", "ServiceNetwork"),
+				node("node-2", "192.0.2.100", "10.245.2.0/24"), overlaps("a", "NodeAddress"),
+				service("one", fromPool("a")), has("one", "192.0.2.0"),
+				editPool("a", exclude("192.0.2.100")), overlaps("a", "Distinct"), has("one", "192.0.2.0"),
+				removeNode("node-1"), overlaps("b", "Distinct"),
+			},
+		},
 		"FieldsOfOthers": {
 			reason: "What others have written to a Service survives every write of ours.",
 			steps: []step{

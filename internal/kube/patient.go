@@ -33,6 +33,9 @@ func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// WrappedRoundTripper lets client-go find what it cancels requests with.
+func (p patient) WrappedRoundTripper() http.RoundTripper { return p.next }
+
 // unreachable reports whether no connection was made.
 func unreachable(err error) bool {
 	var op *net.OpError

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	eventsclient "k8s.io/client-go/kubernetes/typed/events/v1"
+	"k8s.io/client-go/tools/record/util"
 	"k8s.io/client-go/tools/reference"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
@@ -80,9 +81,12 @@ func (r *Recorder) event(regarding, related runtime.Object) (*eventsv1.Event, er
 	if err != nil {
 		return nil, err
 	}
+	now := metav1.NowMicro()
 	e := &eventsv1.Event{
-		ObjectMeta:          metav1.ObjectMeta{GenerateName: about.Name + ".", Namespace: about.Namespace},
-		EventTime:           metav1.NowMicro(),
+		// The API server would not take "NAME." to generate a name from. A name of ours also
+		// keeps an event single whose first answer was lost.
+		ObjectMeta:          metav1.ObjectMeta{Name: util.GenerateEventName(about.Name, now.UnixNano()), Namespace: about.Namespace},
+		EventTime:           now,
 		ReportingController: r.component, ReportingInstance: r.instance,
 		Regarding: *about,
 	}
@@ -123,7 +127,7 @@ func (r *Recorder) write(ctx context.Context, e *eventsv1.Event) {
 	for {
 		_, err := r.client.Events(e.Namespace).Create(ctx, e, metav1.CreateOptions{})
 		switch {
-		case err == nil, apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		case err == nil, apierrors.IsAlreadyExists(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 			return
 		case apierrors.ReasonForError(err) != metav1.StatusReasonUnknown:
 			r.log.Error(err, "an event is refused", "reason", e.Reason, "note", e.Note)

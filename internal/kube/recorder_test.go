@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -77,6 +78,9 @@ func TestRecorder(t *testing.T) {
 		}
 		var told []string
 		for _, e := range got {
+			if errs := validation.NameIsDNSSubdomain(e.Name, false); errs != nil || e.GenerateName != "" {
+				t.Errorf("the API server refuses the name %q: %v", e.Name, errs)
+			}
 			told = append(told, e.Namespace+"/"+e.Regarding.Kind+"/"+e.Reason+": "+e.Note[:min(18, len(e.Note))])
 		}
 		want := []string{

@@ -44,7 +44,7 @@ func NewTenure(rc *rest.Config, namespace, name string, timing Timing) (*Tenure,
 	if err != nil {
 		return nil, fmt.Errorf("find a name for this replica: %w", err)
 	}
-	rc = rest.AddUserAgent(rc, "leader-election")
+	rc = rest.AddUserAgent(rest.CopyConfig(rc), "leader-election")
 	rc.Timeout = max(timing.RenewDeadline/2, time.Second) // else one hung request would cost the lead
 	client, err := coordination.NewForConfig(rc)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
@@ -71,5 +72,16 @@ func TestTenure(t *testing.T) {
 	var none *Tenure
 	if ctx, _ := none.Context(t.Context()); ctx.Err() != nil {
 		t.Error("without an election there is no end")
+	}
+}
+
+// The election has a timeout of its own; with it, every watch of the process would end.
+func TestNewTenureLeavesTheConfig(t *testing.T) {
+	rc := &rest.Config{Host: "https://192.0.2.1"}
+	if _, err := NewTenure(rc, "ns", "name", Timing{RenewDeadline: 10 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	if rc.Timeout != 0 || rc.UserAgent != "" {
+		t.Errorf("timeout %s, user agent %q: want what they were", rc.Timeout, rc.UserAgent)
 	}
 }
