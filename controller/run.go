@@ -14,6 +14,8 @@ import (
 
 	"github.com/fairlead-lb/fairlead/controller/assign"
 	"github.com/fairlead-lb/fairlead/controller/conditions"
+	"github.com/fairlead-lb/fairlead/controller/gossipkey"
+	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/controller/poolstatus"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	fairleadmetrics "github.com/fairlead-lb/fairlead/internal/metrics"
@@ -42,7 +44,8 @@ func run(ctx context.Context, o options) error {
 		Tenure: tenure,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}: {Transform: kube.TrimService},
-			&corev1.Node{}:    {Transform: kube.TrimToNetworks},
+			&corev1.Node{}:    {Transform: kube.TrimNode},
+			&corev1.Secret{}:  kube.OnlyGossipSecret(o.namespace),
 		}},
 	})
 	if err != nil {
@@ -55,7 +58,9 @@ func run(ctx context.Context, o options) error {
 	}
 	// More pools than this can change at once; those who wait for a place hold up nobody but themselves.
 	changed := make(chan string, 4096)
+	follower := &place.Reconciler{Client: mgr.GetClient(), Placer: place.New()}
 	assigner := assign.New(assign.Options{
+		Placer: follower.Placer, Prepare: follower.Learn,
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class, Tenure: tenure,
 		Recorder:    recorder,
 		PoolChanged: func(name string) { changed <- name },
@@ -65,7 +70,9 @@ func run(ctx context.Context, o options) error {
 		Metrics: fairleadmetrics.NewController(metrics.Registry),
 	}
 	judge := &conditions.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: recorder}
+	keys := &gossipkey.Reconciler{Client: mgr.GetClient(), Namespace: o.namespace}
 	for _, setup := range []func(ctrl.Manager) error{
+		follower.SetupWithManager, keys.SetupWithManager,
 		assigner.SetupWithManager, counter.SetupWithManager, judge.SetupWithManager,
 	} {
 		if err := setup(mgr); err != nil {

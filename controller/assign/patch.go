@@ -41,14 +41,7 @@ type gone struct {
 func patchOf(before, after *corev1.Service) (client.Patch, error) {
 	var p statusPatch
 	p.Metadata.ResourceVersion = before.ResourceVersion
-	const mark = kube.AnnotationAllocatedFrom
-	was, had := before.Annotations[mark]
-	switch is, has := after.Annotations[mark]; {
-	case has && is != was:
-		p.Metadata.Annotations = map[string]*string{mark: &is}
-	case had && !has:
-		p.Metadata.Annotations = map[string]*string{mark: nil}
-	}
+	p.Metadata.Annotations = annotationsPatch(before.Annotations, after.Annotations)
 	if in := after.Status.LoadBalancer.Ingress; !equality.Semantic.DeepEqual(before.Status.LoadBalancer.Ingress, in) {
 		p.Status.LoadBalancer = &addressPatch{in}
 	}
@@ -64,4 +57,23 @@ func patchOf(before, after *corev1.Service) (client.Patch, error) {
 	}
 	data, err := json.Marshal(&p)
 	return client.RawPatch(types.StrategicMergePatchType, data), err
+}
+
+// annotationsPatch returns what is to be done to the annotations that Fairlead writes; nil removes one.
+func annotationsPatch(before, after map[string]string) map[string]*string {
+	var out map[string]*string
+	for _, key := range []string{kube.AnnotationAllocatedFrom, kube.AnnotationAnnouncers} {
+		was, had := before[key]
+		is, has := after[key]
+		if was == is && had == has {
+			continue
+		}
+		if out == nil {
+			out = map[string]*string{}
+		}
+		if out[key] = nil; has {
+			out[key] = &is
+		}
+	}
+	return out
 }

@@ -17,8 +17,10 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
 // Request asks for one Service or IPClaim to be looked at, or, where it names none, for
@@ -38,6 +40,10 @@ type Options struct {
 	Class    kube.Class
 	// Tenure is the time during which anything may be written; nil if it never ends.
 	Tenure *kube.Tenure
+	// Placer proposes who announces an address.
+	Placer *place.Placer
+	// Prepare is called before the first decision, when the Placer is to know the nodes.
+	Prepare func(context.Context) error
 	// PoolChanged is called with the name of a pool whose use may have changed. It must not block.
 	PoolChanged func(name string)
 }
@@ -81,6 +87,9 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	if r.ledger.loaded() {
 		return nil
 	}
+	if err := r.Prepare(ctx); err != nil {
+		return err
+	}
 	snapshot, err := r.snapshot(ctx, r.Live)
 	if err != nil {
 		return err
@@ -101,6 +110,7 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	for i := range services.Items {
 		if svc := &services.Items[i]; r.Class.Serves(svc) {
 			s := kube.ServiceOf(svc)
+			r.Placer.Learn(announce.Key{Namespace: s.Namespace, Name: s.Name}, s.Record)
 			requests = append(requests, requestOf(&s, namespaces[svc.Namespace]))
 		}
 	}
@@ -154,6 +164,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 	switch {
 	case apierrors.IsNotFound(err):
 		r.told.Delete(name)
+		r.Placer.Learn(announce.Key(name), nil)
 		r.spread(r.ledger.release(key))
 		return reconcile.Result{}, nil
 	case err != nil:
@@ -175,6 +186,9 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 
 	after := svc.DeepCopy()
 	render(after, out.Decision, out.pools, time.Now())
+	if !out.Foreign {
+		kube.Annotate(after, kube.AnnotationAnnouncers, kube.AnnouncersText(r.Placer.Place(&s, out.Addresses)))
+	}
 	done, err := r.write(ctx, &svc, after)
 	if err != nil || done == outdated {
 		return reconcile.Result{}, err
@@ -217,6 +231,7 @@ const catchUp = 20 * time.Millisecond
 // leave removes what was written to a Service that is no longer ours, its addresses only if they
 // are ours to give, and then gives back what it held.
 func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Service) error {
+	r.Placer.Learn(announce.Key{Namespace: key.Namespace, Name: key.Name}, nil)
 	if kube.Touched(svc) {
 		after := svc.DeepCopy()
 		unrender(after)

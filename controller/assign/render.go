@@ -38,6 +38,7 @@ func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time)
 // unrender removes the annotation and the conditions that Fairlead writes.
 func unrender(svc *corev1.Service) {
 	mark(svc, nil)
+	kube.Annotate(svc, kube.AnnotationAnnouncers, "")
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
 }
@@ -59,14 +60,7 @@ func ingress(before []corev1.LoadBalancerIngress, addrs []netip.Addr) []corev1.L
 }
 
 func mark(svc *corev1.Service, pools []string) {
-	if len(pools) == 0 {
-		delete(svc.Annotations, kube.AnnotationAllocatedFrom)
-		return
-	}
-	if svc.Annotations == nil {
-		svc.Annotations = map[string]string{}
-	}
-	svc.Annotations[kube.AnnotationAllocatedFrom] = strings.Join(pools, ",")
+	kube.Annotate(svc, kube.AnnotationAllocatedFrom, strings.Join(pools, ","))
 }
 
 func addresses(svc *corev1.Service) []netip.Addr {

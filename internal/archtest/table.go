@@ -36,21 +36,23 @@ var Table = []Rule{
 	{Package: "ipam", Ours: []string{"api/v1beta1", "config"}, Never: join(kubernetes, telling, concurrent, sockets)},
 	{Package: "speaker/announce", Ours: []string{"api/v1beta1", "config"}, Never: join(kubernetes, telling, concurrent, sockets)},
 
-	// The controller: it never opens a socket, and knows nothing of speakers.
+	// The controller: it never opens a socket. Of speakers it knows the decision alone, to propose who announces.
 	{
 		Package: "controller",
-		Ours:    []string{"controller/assign", "controller/conditions", "controller/poolstatus", "internal/kube", "internal/metrics"},
+		Ours:    []string{"controller/assign", "controller/conditions", "controller/gossipkey", "controller/place", "controller/poolstatus", "internal/kube", "internal/metrics"},
 		Never:   sockets,
 	},
-	{Package: "controller/assign", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube", "internal/metrics"}, Never: sockets},
+	{Package: "controller/assign", Ours: []string{"api/v1beta1", "config", "controller/place", "ipam", "internal/kube", "speaker/announce", "internal/metrics"}, Never: sockets},
 	{Package: "controller/conditions", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
+	{Package: "controller/gossipkey", Ours: []string{"internal/kube"}, Never: sockets},
+	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube", "internal/metrics"}, Never: sockets},
 
 	// The speaker: it never assigns. The agent decides and knows no driver; main joins them.
 	{
 		Package: "speaker",
 		Ours: []string{
-			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/link", "speaker/ndp",
+			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/gossip", "speaker/link", "speaker/ndp",
 			"speaker/responder", "speaker/status", "internal/kube", "internal/metrics",
 		},
 		Never: sockets,
@@ -63,6 +65,7 @@ var Table = []Rule{
 	{Package: "speaker/status", Ours: []string{"api/v1beta1", "speaker/announce", "internal/kube"}, Never: sockets},
 
 	// The drivers, which know the network and nothing of Kubernetes.
+	{Package: "speaker/gossip", Ours: []string{"speaker/announce"}, Never: kubernetes},
 	{Package: "speaker/link", Never: kubernetes},
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link"}, Never: kubernetes},
 	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},

@@ -3,7 +3,6 @@ package kube
 import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The Trim functions are cache transforms: they drop what Fairlead never reads,
@@ -24,19 +23,6 @@ func TrimNode(o any) (any, error) {
 	if n, ok := o.(*corev1.Node); ok {
 		n.ManagedFields, n.Annotations = nil, nil
 		n.Status = corev1.NodeStatus{Conditions: n.Status.Conditions, Addresses: n.Status.Addresses}
-	}
-	return o, nil
-}
-
-// TrimToNetworks leaves of a Node what AddressesOf and PodNetworksOf read.
-func TrimToNetworks(o any) (any, error) {
-	if n, ok := o.(*corev1.Node); ok {
-		*n = corev1.Node{
-			TypeMeta:   n.TypeMeta,
-			ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion},
-			Spec:       corev1.NodeSpec{PodCIDRs: n.Spec.PodCIDRs},
-			Status:     corev1.NodeStatus{Addresses: n.Status.Addresses},
-		}
 	}
 	return o, nil
 }

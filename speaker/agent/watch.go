@@ -111,7 +111,7 @@ func (a *Agent) kinds() []kind {
 			return func(w *world) { w.changed(drop(w.nodes, n.name)) }
 		}),
 		of(&v1beta1.SpeakerStatus{}, func(s *v1beta1.SpeakerStatus) func(*world) {
-			links := reported(s)
+			links := announce.LinksOf(s)
 			return func(w *world) { w.changed(put(w.others, s.Name, links)) }
 		}, func(n name) func(*world) {
 			return func(w *world) { w.changed(drop(w.others, n.name)) }

@@ -232,21 +232,6 @@ func families(l link.Link) []config.Family {
 	return out
 }
 
-// reported reads the links that another node's speaker reports.
-func reported(s *v1beta1.SpeakerStatus) []announce.Link {
-	var out []announce.Link
-	for _, i := range s.Status.Interfaces {
-		l := announce.Link{Name: i.Name, MAC: i.MAC, DefaultRoutes: slices.Clone(i.DefaultRoutes)}
-		for _, subnet := range i.Subnets {
-			if p, err := netip.ParsePrefix(subnet); err == nil {
-				l.Subnets = append(l.Subnets, p)
-			}
-		}
-		out = append(out, l)
-	}
-	return out
-}
-
 func (w *world) endpointsOf(k announce.Key) map[string]int {
 	slices := w.endpoints[k]
 	if len(slices) == 1 {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 )
 
@@ -75,6 +76,21 @@ type Link struct {
 	Subnets []netip.Prefix
 	// DefaultRoutes are the families of which the default route leads over the interface.
 	DefaultRoutes []config.Family
+}
+
+// LinksOf reads the links that a speaker reports of its node.
+func LinksOf(s *v1beta1.SpeakerStatus) []Link {
+	var out []Link
+	for _, i := range s.Status.Interfaces {
+		l := Link{Name: i.Name, MAC: i.MAC, DefaultRoutes: slices.Clone(i.DefaultRoutes)}
+		for _, subnet := range i.Subnets {
+			if p, err := netip.ParsePrefix(subnet); err == nil {
+				l.Subnets = append(l.Subnets, p)
+			}
+		}
+		out = append(out, l)
+	}
+	return out
 }
 
 // reaches reports whether the link's segment has the address.

@@ -1,0 +1,98 @@
+package place
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// A Reconciler tells a Placer of the configuration and of the nodes.
+type Reconciler struct {
+	Client client.Client
+	Placer *Placer
+}
+
+// SetupWithManager has the manager run the Reconciler while this replica leads.
+func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
+	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{}}
+	})
+	spec := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))
+	return builder.ControllerManagedBy(mgr).Named("place").
+		Watches(&v1beta1.IPAddressPool{}, one, spec).
+		Watches(&v1beta1.L2Advertisement{}, one, spec).
+		Watches(&corev1.Node{}, one, builder.WithPredicates(differs(func(o client.Object) any {
+			n, _ := o.(*corev1.Node)
+			return kube.NodeOf(n)
+		}))).
+		Watches(&v1beta1.SpeakerStatus{}, one, builder.WithPredicates(differs(func(o client.Object) any {
+			s, _ := o.(*v1beta1.SpeakerStatus)
+			return []any{ready(s), announce.LinksOf(s)}
+		}))).
+		Complete(r)
+}
+
+// differs lets an update through if what is read of the object is another than before.
+func differs(read func(client.Object) any) predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !reflect.DeepEqual(read(e.ObjectOld), read(e.ObjectNew))
+	}}
+}
+
+func ready(s *v1beta1.SpeakerStatus) bool {
+	return meta.IsStatusConditionTrue(s.Status.Conditions, v1beta1.ConditionReady)
+}
+
+// Reconcile tells the Placer what holds now.
+func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	return reconcile.Result{}, r.Learn(ctx)
+}
+
+// Learn tells the Placer what holds now.
+func (r *Reconciler) Learn(ctx context.Context) error {
+	var pools v1beta1.IPAddressPoolList
+	var ads v1beta1.L2AdvertisementList
+	var nodes corev1.NodeList
+	var speakers v1beta1.SpeakerStatusList
+	if err := errors.Join(r.Client.List(ctx, &pools), r.Client.List(ctx, &ads), r.Client.List(ctx, &nodes), r.Client.List(ctx, &speakers)); err != nil {
+		return fmt.Errorf("list what places depend on: %w", err)
+	}
+	snapshot, _ := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: ads.Items}) // controller/conditions tells of problems
+	r.Placer.Configure(snapshot, view(nodes.Items, speakers.Items))
+	return nil
+}
+
+// view returns the nodes as announce wants to see them, sorted.
+func view(nodes []corev1.Node, speakers []v1beta1.SpeakerStatus) []announce.Node {
+	var out []announce.Node
+	for i := range nodes {
+		n := kube.NodeOf(&nodes[i])
+		v := announce.Node{
+			Name: n.Name, Labels: n.Labels, Ready: n.Ready, NetworkUnavailable: n.NetworkUnavailable, Excluded: n.Excluded, Retiring: n.OutOfService,
+		}
+		if j := slices.IndexFunc(speakers, func(s v1beta1.SpeakerStatus) bool { return s.Name == n.Name }); j >= 0 {
+			v.SpeakerReady, v.Links = ready(&speakers[j]), announce.LinksOf(&speakers[j])
+		}
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b announce.Node) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
