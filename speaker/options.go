@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/speaker/gossip"
 )
 
 // options are the flags, validated.
@@ -17,6 +18,9 @@ type options struct {
 	namespace      string
 	service        string
 	ignoreExclude  bool
+	yieldCordoned  bool
+	gossipPort     uint
+	restartGrace   time.Duration
 	shutdownDelay  time.Duration
 	metricsAddress string
 	healthAddress  string
@@ -35,7 +39,12 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.StringVar(&o.service, "speaker-service", "speaker",
 		"`name` of the headless Service of all speakers: a node whose speaker is not among its ready endpoints hands over")
 	f.BoolVar(&o.ignoreExclude, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
-	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "how `long` to go on announcing at most, when stopped, until other nodes have taken over")
+	f.BoolVar(&o.yieldCordoned, "yield-cordoned", false, "a node that is cordoned hands over what it announces")
+	f.UintVar(&o.gossipPort, "gossip-port", gossip.Port, "`port`, UDP and TCP, by which the speakers find out which of them are there")
+	f.DurationVar(&o.restartGrace, "restart-grace", time.Minute,
+		"how `long` a speaker may be away, on a node that goes on, until others take over what it announces")
+	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second,
+		"how `long` to go on announcing at most, when stopped, until other speakers know")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":9476", "serve metrics over TLS on this `address`; 0 for none")
 	f.StringVar(&o.healthAddress, "health-address", "127.0.0.1:9477", "serve /healthz and /readyz on this `address`")
 	f.StringVar(&o.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
@@ -55,6 +64,12 @@ func (o *options) validate() error {
 	}
 	if o.namespace == "" {
 		errs = append(errs, errors.New("--namespace is empty: set it, or POD_NAMESPACE"))
+	}
+	if o.gossipPort == 0 || o.gossipPort > 65535 {
+		errs = append(errs, fmt.Errorf("--gossip-port %d: want a port from 1 to 65535", o.gossipPort))
+	}
+	if o.restartGrace < 0 {
+		errs = append(errs, fmt.Errorf("--restart-grace %s: want a time from 0 on", o.restartGrace))
 	}
 	if o.shutdownDelay < 0 {
 		errs = append(errs, fmt.Errorf("--shutdown-delay %s: want a time from 0 on", o.shutdownDelay))

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/time/rate"
@@ -24,6 +23,7 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/agent"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/arp"
+	"github.com/fairlead-lb/fairlead/speaker/gossip"
 	"github.com/fairlead-lb/fairlead/speaker/ndp"
 	"github.com/fairlead-lb/fairlead/speaker/responder"
 	"github.com/fairlead-lb/fairlead/speaker/status"
@@ -54,7 +54,14 @@ type speaker struct {
 	arp, ndp *responder.Responder
 	writer   *status.Writer
 	own      *status.Speaker
+	slices   *status.Slices
 	agent    *agent.Agent
+	gossip   *gossip.Gossip
+	health   health
+	// bye is closed when this speaker is to take its leave of the others, and left when it has.
+	bye, left chan struct{}
+	// duplicates counts how often another speaker was seen to announce what this one does.
+	duplicates atomic.Uint64
 
 	// last is the latest decision; nil before the first.
 	last atomic.Pointer[agent.Decided]
@@ -78,12 +85,13 @@ func run(ctx context.Context, o options) error {
 			&corev1.Service{}:            {Transform: kube.TrimService},
 			&corev1.Node{}:               {Transform: kube.TrimNode},
 			&discoveryv1.EndpointSlice{}: {Transform: kube.TrimEndpointSlice},
+			&corev1.Secret{}:             kube.OnlyGossipSecret(o.namespace),
 		}},
 	})
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
 	}
-	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr}
+	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr, bye: make(chan struct{}), left: make(chan struct{})}
 	if err := s.wire(); err != nil {
 		return err
 	}
@@ -105,20 +113,29 @@ func (s *speaker) wire() error {
 		return fmt.Errorf("make the recorder of events: %w", err)
 	}
 	budget := rate.NewLimiter(unaskedPerSecond, unaskedAtOnce)
-	s.arp = responder.New(arp.Protocol{}, responder.Options{Log: s.log.WithName("arp"), Changed: s.report, Budget: budget})
-	s.ndp = responder.New(ndp.Protocol{}, responder.Options{Log: s.log.WithName("ndp"), Changed: s.report, Budget: budget})
+	s.arp = responder.New(arp.Protocol{}, responder.Options{Log: s.log.WithName("arp"), Changed: s.report, Seen: s.sighted, Budget: budget})
+	s.ndp = responder.New(ndp.Protocol{}, responder.Options{Log: s.log.WithName("ndp"), Changed: s.report, Seen: s.sighted, Budget: budget})
 	s.writer = status.NewWriter(c, recorder, s.node, s.log.WithName("status"))
 	s.own = status.NewSpeaker(c, s.node, s.log.WithName("status"))
+	s.slices = status.NewSlices(c, s.mgr.GetAPIReader(), s.node, s.log.WithName("status"))
+	s.gossip = gossip.New(gossip.Options{
+		Node: s.node, Port: uint16(s.gossipPort), Grace: s.restartGrace, Log: s.log.WithName("gossip"), Changed: s.heard,
+	})
 	s.agent = agent.New(agent.Options{
-		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, Namespace: s.namespace, Service: s.service,
-		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen,
+		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, YieldCordoned: s.yieldCordoned,
+		Namespace: s.namespace, Service: s.service,
+		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Duplicate: func(node string) {
+			s.duplicates.Add(1)
+			s.log.Info("another speaker announces an address of this node", "peer", node)
+		},
 	})
 	metrics.NewSpeaker(ctrlmetrics.Registry, metrics.Speaker{
 		Announced: func() int { n, _ := s.observed(); return n },
 		ARP:       packets(&s.arp.Stats), NDP: packets(&s.ndp.Stats),
+		Peers: s.peers, Duplicates: s.duplicates.Load,
 	})
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
-	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
+	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, s.slices, everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
 		if err := s.mgr.Add(r); err != nil {
 			return err
 		}
@@ -139,13 +156,11 @@ func packets(s *responder.Stats) metrics.Packets {
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
 	s.last.Store(&d)
-	desired := responder.Desired{Links: d.Links}
-	for _, a := range d.Plan.L2(s.node) {
-		desired.Addresses = append(desired.Addresses, responder.Address{Addr: a.Address, Links: a.Links})
-	}
+	desired := responder.Desired{Links: d.Links, Addresses: addresses(d.Tasks), Retell: d.Retell}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
-	s.writer.Set(d.Plan, d.View.Nodes, d.Announced)
+	s.writer.Set(updates(d.Changed), d.Nodes)
+	s.slices.Set(d.Tasks)
 	s.report()
 }
 
@@ -163,20 +178,24 @@ func (s *speaker) observed() (announced int, errs map[string]string) {
 	return announced, errs
 }
 
-// report has the SpeakerStatus say what is known now.
+// report has the SpeakerStatus, and the other speakers, say what is known now.
 func (s *speaker) report() {
 	d := s.last.Load()
 	if d == nil {
 		return
 	}
 	var links []announce.Link
-	for i := range d.View.Nodes {
-		if n := &d.View.Nodes[i]; n.Name == s.node {
+	for i := range d.Nodes {
+		if n := &d.Nodes[i]; n.Name == s.node {
 			links = n.Links
 		}
 	}
 	announced, errs := s.observed()
 	s.own.Set(status.Own{Links: links, Announced: announced, Errors: errs})
+	s.gossip.Set(gossip.Desired{
+		Self: d.Self, Key: d.Key, Peers: d.Peers,
+		Word: gossip.Word{Impaired: s.health.impaired(len(errs) > 0, s.report), Links: names(d.Links)},
+	})
 }
 
 // What a speaker that is not ready says of itself.
@@ -196,24 +215,5 @@ func (s *speaker) ready(*http.Request) error {
 		return fmt.Errorf("%d links are not served", len(errs))
 	default:
 		return nil
-	}
-}
-
-// grace is how long to go on after the last address was taken over: neighbours
-// may still ask while they learn of it.
-const grace = time.Second
-
-// handOver goes on announcing until other nodes have taken over, which they do as
-// soon as the API server tells them that this speaker terminates; at most for shutdownDelay.
-func (s *speaker) handOver() {
-	s.stopping.Store(true)
-	s.log.Info("stopping: handing over")
-	deadline := time.Now().Add(s.shutdownDelay)
-	free := time.Now()
-	for now := free; now.Before(deadline) && now.Sub(free) < grace; now = time.Now() {
-		if d := s.last.Load(); d != nil && len(d.Plan.L2(s.node)) > 0 {
-			free = now
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

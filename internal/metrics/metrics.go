@@ -37,6 +37,10 @@ type Speaker struct {
 	// Announced returns how many addresses are announced now.
 	Announced func() int
 	ARP, NDP  Packets
+	// Peers counts the other nodes by what is known of them.
+	Peers func() map[string]int
+	// Duplicates returns how often another speaker was seen to announce an address of this node.
+	Duplicates func() uint64
 }
 
 // Packets return counts of packets of a protocol since the start.
@@ -50,10 +54,17 @@ func NewSpeaker(r prometheus.Registerer, s Speaker) {
 		Name: "fairlead_l2_announced_addresses",
 		Help: "Addresses that this node answers ARP or NDP for.",
 	}, func() float64 { return float64(s.Announced()) }))
+	for _, presence := range []string{"alive", "away", "gone", "unknown"} {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "fairlead_speaker_peers", Help: "Other nodes with a speaker, by what this one knows of them.",
+			ConstLabels: prometheus.Labels{"presence": presence},
+		}, func() float64 { return float64(s.Peers()[presence]) }))
+	}
 	for _, c := range []struct {
 		name, help string
 		value      func() uint64
 	}{
+		{"fairlead_l2_duplicates_total", "Sightings of another speaker that announced an address of this node.", s.Duplicates},
 		{"fairlead_arp_requests_received_total", "ARP requests for addresses that this node announces.", s.ARP.Requests},
 		{"fairlead_arp_replies_sent_total", "ARP replies sent.", s.ARP.Replies},
 		{"fairlead_arp_gratuitous_sent_total", "Gratuitous ARP packets sent.", s.ARP.Claims},

@@ -27,6 +27,8 @@ type Decided struct {
 	// Self is this node's address, and Peers are those of the other nodes that have had a speaker.
 	Self  netip.Addr
 	Peers map[string]netip.Addr
+	// Key is that of what the speakers say to each other; nil while there is none.
+	Key []byte
 	// Retell grows when all that is announced is to be told again.
 	Retell uint64
 }
@@ -158,7 +160,7 @@ func earliest(a, b time.Time) time.Time {
 // decided decides upon what has changed.
 func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	nodes := w.view()
-	d := Decided{Nodes: nodes, Links: w.links, Retell: w.retell}
+	d := Decided{Nodes: nodes, Links: w.links, Key: w.key, Retell: w.retell}
 	for _, k := range p.decide(w, nodes, now) {
 		d.Changed = append(d.Changed, p.change(w, k))
 	}

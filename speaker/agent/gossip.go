@@ -10,8 +10,8 @@ import (
 
 // Gossip is what the speakers find out among themselves.
 type Gossip struct {
-	// Running: they do, or are about to. Until then what the API server says of a node counts.
-	Running bool
+	// Failed: they cannot talk to each other. Then what the API server says of a node counts.
+	Failed bool
 	// Peers are the other nodes.
 	Peers map[string]Peer
 	// Heals counts the nodes that were gone and came back.
@@ -32,7 +32,7 @@ func (p Peer) equal(o Peer) bool {
 }
 
 func (g *Gossip) equal(o *Gossip) bool {
-	return g.Running == o.Running && maps.EqualFunc(g.Peers, o.Peers, Peer.equal)
+	return g.Failed == o.Failed && maps.EqualFunc(g.Peers, o.Peers, Peer.equal)
 }
 
 // peer returns what is known of a node. One that nothing is known of yet counts as away: who has just
@@ -46,6 +46,9 @@ func (g *Gossip) peer(self, node string) Peer {
 	}
 	return Peer{Presence: announce.Away}
 }
+
+// gossiping reports whether the speakers talk to each other, or are about to.
+func (w *world) gossiping() bool { return w.key != nil && !w.gossip.Failed }
 
 // SetGossip says what the speakers have found out among themselves. It does not block for long.
 func (a *Agent) SetGossip(g Gossip) {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -116,6 +117,14 @@ func (a *Agent) kinds() []kind {
 		}, func(n name) func(*world) {
 			return func(w *world) { w.changed(drop(w.others, n.name)) }
 		}),
+		of(&corev1.Secret{}, func(o *corev1.Secret) func(*world) {
+			key := bytes.Clone(kube.GossipKey(o))
+			return func(w *world) {
+				if key != nil && !bytes.Equal(key, w.key) {
+					w.key, w.all = key, true
+				}
+			}
+		}, func(name) func(*world) { return func(*world) {} }), // what is gone is remembered
 		of(&corev1.Service{}, a.putService, func(n name) func(*world) {
 			return dropService(announce.Key{Namespace: n.namespace, Name: n.name})
 		}),

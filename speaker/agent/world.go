@@ -37,7 +37,9 @@ type world struct {
 	links    []link.Link                // of this node
 	others   map[string][]announce.Link // of the other nodes, as their speakers report them
 	speakers map[name]map[string]bool   // nodes with a ready speaker, by EndpointSlice
-	// gossip is what the speakers find out among themselves.
+	// key is that of what the speakers say to each other, the last one that could be used; gossip is what
+	// they find out.
+	key    []byte
 	gossip Gossip
 	// strangers are those who use an address of ours.
 	strangers map[netip.Addr]Stranger
@@ -176,7 +178,7 @@ func (w *world) view() []announce.Node {
 			Name: n.Name, Labels: n.Labels, Ready: n.Ready, NetworkUnavailable: n.NetworkUnavailable, Excluded: n.Excluded,
 			Retiring: n.OutOfService || n.Cordoned, SpeakerReady: w.speakerReady(n.Name), Links: w.linksOf(n.Name),
 		}
-		if w.gossip.Running {
+		if w.gossiping() {
 			p := w.gossip.peer(w.self, n.Name)
 			v.Presence, v.Impaired = p.Presence, p.Impaired
 			if _, seen := w.witnessed[n.Name]; seen && v.Presence == announce.Gone {

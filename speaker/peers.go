@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/speaker/agent"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+	"github.com/fairlead-lb/fairlead/speaker/link"
+	"github.com/fairlead-lb/fairlead/speaker/responder"
+	"github.com/fairlead-lb/fairlead/speaker/status"
+)
+
+// talk talks to the other speakers until this one takes its leave.
+func (s *speaker) talk(ctx context.Context) error {
+	defer close(s.left)
+	talking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.bye:
+			cancel()
+		case <-talking.Done():
+		}
+	}()
+	return s.gossip.Run(talking)
+}
+
+// heard tells the agent what the speakers have found out among themselves.
+func (s *speaker) heard() {
+	o := s.gossip.Observed()
+	g := agent.Gossip{Failed: o.Error != nil, Peers: map[string]agent.Peer{}, Heals: o.Heals}
+	for name, m := range o.Members {
+		g.Peers[name] = agent.Peer{Presence: m.Presence, Impaired: m.Word.Impaired, Links: m.Word.Links}
+	}
+	s.agent.SetGossip(g)
+}
+
+// peers counts the other nodes by what is known of them.
+func (s *speaker) peers() map[string]int {
+	out := map[string]int{}
+	for _, m := range s.gossip.Observed().Members {
+		out[m.Presence.String()]++
+	}
+	return out
+}
+
+// sighted tells the agent of somebody who claims an address that is answered for here.
+func (s *speaker) sighted(x responder.Sighting) {
+	s.agent.Sighted(x.Addr, agent.Stranger{MAC: x.MAC.String(), Link: x.Link, Before: x.Probing, Seen: time.Now()})
+}
+
+// addresses is what a responder has to do.
+func addresses(tasks []announce.Task) []responder.Address {
+	out := make([]responder.Address, 0, len(tasks))
+	for _, t := range tasks {
+		a := responder.Address{Addr: t.Addr, Links: t.Links, Mode: modes[t.Mode]}
+		for name, text := range t.MACs {
+			if mac, err := net.ParseMAC(text); err == nil { // what a speaker wrote
+				if a.MACs == nil {
+					a.MACs = map[string]net.HardwareAddr{}
+				}
+				a.MACs[name] = mac
+			}
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+var modes = [...]responder.Mode{
+	announce.Own: responder.Own, announce.Fresh: responder.Fresh, announce.Yielding: responder.Yielding, announce.Standin: responder.Standin,
+}
+
+// updates is what is to be said of Services.
+func updates(changed []agent.Change) []status.Update {
+	out := make([]status.Update, 0, len(changed))
+	for i := range changed {
+		c := &changed[i]
+		out = append(out, status.Update{Service: c.Service, Of: c.Of, Announced: c.Announced, Record: c.Record})
+	}
+	return out
+}
+
+func names(links []link.Link) []string {
+	out := []string{}
+	for _, l := range links {
+		out = append(out, l.Name)
+	}
+	return out
+}
+
+// settle is how long a link may not be served before that makes others do better: sockets are
+// opened anew a second after they failed.
+const settle = 2500 * time.Millisecond
+
+// health knows since when something is wrong.
+type health struct {
+	mu    sync.Mutex
+	since time.Time
+}
+
+// impaired reports whether something has been wrong for a while. If it has not been for long, look is called
+// when it has been.
+func (h *health) impaired(wrong bool, look func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case !wrong:
+		h.since = time.Time{}
+		return false
+	case h.since.IsZero():
+		h.since = time.Now()
+		time.AfterFunc(settle, look)
+	}
+	return time.Since(h.since) >= settle
+}
