@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -30,6 +31,13 @@ import (
 
 // component names the speakers in events.
 const component = "fairlead-speaker"
+
+// How many packets a speaker sends unasked, by ARP and NDP together, so that thousands of addresses
+// gained at once do not flood the network: many switches limit how much ARP they look at.
+const (
+	unaskedPerSecond = 1000
+	unaskedAtOnce    = 500
+)
 
 // everyNode is a Runnable that runs without being the leader.
 type everyNode func(context.Context) error
@@ -96,8 +104,9 @@ func (s *speaker) wire() error {
 	if err != nil {
 		return fmt.Errorf("make the recorder of events: %w", err)
 	}
-	s.arp = responder.New(arp.Protocol{}, s.log.WithName("arp"), s.report)
-	s.ndp = responder.New(ndp.Protocol{}, s.log.WithName("ndp"), s.report)
+	budget := rate.NewLimiter(unaskedPerSecond, unaskedAtOnce)
+	s.arp = responder.New(arp.Protocol{}, responder.Options{Log: s.log.WithName("arp"), Changed: s.report, Budget: budget})
+	s.ndp = responder.New(ndp.Protocol{}, responder.Options{Log: s.log.WithName("ndp"), Changed: s.report, Budget: budget})
 	s.writer = status.NewWriter(c, recorder, s.node, s.log.WithName("status"))
 	s.own = status.NewSpeaker(c, s.node, s.log.WithName("status"))
 	s.agent = agent.New(agent.Options{
@@ -127,7 +136,10 @@ func packets(s *responder.Stats) metrics.Packets {
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
 	s.last.Store(&d)
-	desired := responder.Desired{Links: d.Links, Addresses: d.Plan.L2(s.node)}
+	desired := responder.Desired{Links: d.Links}
+	for _, a := range d.Plan.L2(s.node) {
+		desired.Addresses = append(desired.Addresses, responder.Address{Addr: a.Address, Links: a.Links})
+	}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
 	s.writer.Set(d.Plan, d.View.Nodes, d.Announced)

@@ -64,10 +64,11 @@ var Table = []Rule{
 
 	// The drivers, which know the network and nothing of Kubernetes.
 	{Package: "speaker/link", Never: kubernetes},
-	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link"}, Never: kubernetes},
+	{Package: "speaker/responder", Ours: []string{"speaker/link", "speaker/neighbour"}, Never: kubernetes},
+	{Package: "speaker/neighbour", Never: join(kubernetes, telling, concurrent, sockets)},
 	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},
-	{Package: "speaker/arp", Ours: []string{"speaker/sieve"}, Never: join(kubernetes, concurrent)},
-	{Package: "speaker/ndp", Ours: []string{"speaker/sieve"}, Never: join(kubernetes, concurrent)},
+	{Package: "speaker/arp", Ours: []string{"speaker/neighbour", "speaker/sieve"}, Never: join(kubernetes, concurrent)},
+	{Package: "speaker/ndp", Ours: []string{"speaker/neighbour", "speaker/sieve"}, Never: join(kubernetes, concurrent)},
 
 	// What both binaries share.
 	{Package: "internal/kube", Ours: []string{"api/v1beta1"}, Never: sockets},

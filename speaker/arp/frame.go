@@ -7,60 +7,78 @@ import (
 
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
+
+	"github.com/fairlead-lb/fairlead/speaker/neighbour"
 )
 
-// request is an ARP request that a neighbour has sent.
-type request struct {
-	senderMAC net.HardwareAddr
-	sender    netip.Addr
-	target    netip.Addr
-}
-
-// parse reads an ARP request for an IPv4 address out of an Ethernet frame.
-func parse(frame []byte) (request, error) {
+// parse reads what an Ethernet frame says of an IPv4 address. A reply claims its sender's
+// address whoever it is sent to, and so does a request for the sender's own.
+func parse(frame []byte) (neighbour.Message, error) {
 	var f ethernet.Frame
 	if err := f.UnmarshalBinary(frame); err != nil {
-		return request{}, fmt.Errorf("ethernet: %w", err)
+		return neighbour.Message{}, fmt.Errorf("ethernet: %w", err)
 	}
 	var p arp.Packet
 	if err := p.UnmarshalBinary(f.Payload); err != nil {
-		return request{}, fmt.Errorf("arp: %w", err)
+		return neighbour.Message{}, fmt.Errorf("arp: %w", err)
 	}
 	switch {
-	case f.EtherType != ethernet.EtherTypeARP, p.Operation != arp.OperationRequest:
-		return request{}, fmt.Errorf("operation %d of ethertype %#04x: not an ARP request", p.Operation, uint16(f.EtherType))
+	case f.EtherType != ethernet.EtherTypeARP:
+		return neighbour.Message{}, fmt.Errorf("ethertype %#04x: not ARP", uint16(f.EtherType))
 	case p.HardwareType != 1 || p.ProtocolType != uint16(ethernet.EtherTypeIPv4) ||
 		len(p.SenderHardwareAddr) != 6 || !p.SenderIP.Is4() || !p.TargetIP.Is4():
-		return request{}, fmt.Errorf("hardware type %d, protocol %#04x: not Ethernet and IPv4", p.HardwareType, p.ProtocolType)
+		return neighbour.Message{}, fmt.Errorf("hardware type %d, protocol %#04x: not Ethernet and IPv4", p.HardwareType, p.ProtocolType)
 	}
-	return request{p.SenderHardwareAddr, p.SenderIP, p.TargetIP}, nil
+	m := neighbour.Message{Addr: p.TargetIP, MAC: p.SenderHardwareAddr, Sender: p.SenderIP}
+	switch {
+	case p.Operation == arp.OperationReply, p.Operation == arp.OperationRequest && p.SenderIP == p.TargetIP:
+		m.Kind, m.Addr = neighbour.Claim, p.SenderIP
+	case p.Operation != arp.OperationRequest:
+		return neighbour.Message{}, fmt.Errorf("operation %d: neither a request nor a reply", p.Operation)
+	case p.SenderIP.IsUnspecified(): // RFC 5227, section 1.1
+		m.Kind = neighbour.Probe
+	}
+	return m, nil
 }
 
-// gratuitous reports whether the sender claims the address rather than asks for it.
-func (r *request) gratuitous() bool { return r.sender == r.target }
+// party is the sender or the target of an ARP packet.
+type party struct {
+	mac net.HardwareAddr
+	ip  netip.Addr
+}
 
-// reply answers a request: the target is at mac.
-func (r *request) reply(mac net.HardwareAddr) ([]byte, error) {
-	return marshal(arp.OperationReply, mac, r.target, r.senderMAC, r.sender, r.senderMAC)
+// nobody is the target's MAC address in a request.
+var nobody = make(net.HardwareAddr, 6)
+
+// answer answers a question that came in on a link with a MAC address of its own: the address is at tell.
+func answer(q neighbour.Message, own, tell net.HardwareAddr) ([]byte, error) {
+	return marshal(arp.OperationReply, own, q.MAC, party{tell, q.Addr}, party{q.MAC, q.Sender})
 }
 
 // claims returns the frames that tell all neighbours that an address is at mac.
 // Some devices listen to the request form only (RFC 5944, section 4.6, allows both),
 // and Linux ignores a reply form for a young entry unless its target MAC is the sender's.
 func claims(a netip.Addr, mac net.HardwareAddr) ([][]byte, error) {
-	ask, err := marshal(arp.OperationRequest, mac, a, make(net.HardwareAddr, 6), a, ethernet.Broadcast)
+	ask, err := marshal(arp.OperationRequest, mac, ethernet.Broadcast, party{mac, a}, party{nobody, a})
 	if err != nil {
 		return nil, err
 	}
-	tell, err := marshal(arp.OperationReply, mac, a, mac, a, ethernet.Broadcast)
+	tell, err := marshal(arp.OperationReply, mac, ethernet.Broadcast, party{mac, a}, party{mac, a})
 	if err != nil {
 		return nil, err
 	}
 	return [][]byte{ask, tell}, nil
 }
 
-func marshal(op arp.Operation, mac net.HardwareAddr, sender netip.Addr, targetMAC net.HardwareAddr, target netip.Addr, to net.HardwareAddr) ([]byte, error) {
-	p, err := arp.NewPacket(op, mac, sender, targetMAC, target)
+// probe returns the frame that asks whether somebody has an address. It has no sender's
+// address, so that nobody takes it for a claim (RFC 5227, section 1.1).
+func probe(a netip.Addr, mac net.HardwareAddr) ([]byte, error) {
+	return marshal(arp.OperationRequest, mac, ethernet.Broadcast, party{mac, netip.IPv4Unspecified()}, party{nobody, a})
+}
+
+// marshal returns a frame. Its source is not always the sender that the packet tells of.
+func marshal(op arp.Operation, source, to net.HardwareAddr, sender, target party) ([]byte, error) {
+	p, err := arp.NewPacket(op, sender.mac, sender.ip, target.mac, target.ip)
 	if err != nil {
 		return nil, fmt.Errorf("arp: %w", err)
 	}
@@ -68,6 +86,6 @@ func marshal(op arp.Operation, mac net.HardwareAddr, sender netip.Addr, targetMA
 	if err != nil {
 		return nil, fmt.Errorf("arp: %w", err)
 	}
-	f := ethernet.Frame{Destination: to, Source: mac, EtherType: ethernet.EtherTypeARP, Payload: payload}
+	f := ethernet.Frame{Destination: to, Source: source, EtherType: ethernet.EtherTypeARP, Payload: payload}
 	return f.MarshalBinary()
 }

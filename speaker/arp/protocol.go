@@ -4,9 +4,11 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/net/bpf"
 
+	"github.com/fairlead-lb/fairlead/speaker/neighbour"
 	"github.com/fairlead-lb/fairlead/speaker/sieve"
 )
 
@@ -28,22 +30,31 @@ func (Protocol) Groups([]netip.Addr) []netip.Addr { return nil }
 // Offsets into an Ethernet frame that carries ARP for IPv4 (RFC 826).
 const (
 	offsetOperation = 14 + 6
+	offsetSender    = 14 + 14
 	offsetTarget    = 14 + 24
 )
 
-// Filter lets requests for the addresses through.
+// Filter lets requests for the addresses and replies from them through.
 func (Protocol) Filter(addrs []netip.Addr) ([]bpf.RawInstruction, error) {
-	return sieve.Program([]sieve.Field{{Offset: offsetOperation, Size: 2, Value: 1}}, offsetTarget, addrs)
+	operation := func(op arp.Operation) sieve.Field {
+		return sieve.Field{Offset: offsetOperation, Size: 2, Value: uint32(op)}
+	}
+	return sieve.Program(nil, []sieve.Kind{
+		{Field: operation(arp.OperationRequest), Target: offsetTarget},
+		{Field: operation(arp.OperationReply), Target: offsetSender},
+	}, addrs)
 }
 
-// Answer answers a request for an address of ours. Who claims one rather than asks for it gets no answer.
-func (Protocol) Answer(frame []byte, mac net.HardwareAddr, ours func(netip.Addr) bool) ([]byte, error) {
-	r, err := parse(frame)
-	if err != nil || !ours(r.target) || r.gratuitous() {
-		return nil, err
-	}
-	return r.reply(mac)
+// Parse reads what a frame says of an address.
+func (Protocol) Parse(frame []byte) (neighbour.Message, error) { return parse(frame) }
+
+// Answer answers a question that came in on a link with the MAC address own: the address is at tell.
+func (Protocol) Answer(q neighbour.Message, own, tell net.HardwareAddr) ([]byte, error) {
+	return answer(q, own, tell)
 }
 
 // Claims returns the frames that tell all neighbours that an address is at mac.
 func (Protocol) Claims(a netip.Addr, mac net.HardwareAddr) ([][]byte, error) { return claims(a, mac) }
+
+// Probe returns the frame by which a link with mac asks whether somebody has an address already.
+func (Protocol) Probe(a netip.Addr, mac net.HardwareAddr) ([]byte, error) { return probe(a, mac) }

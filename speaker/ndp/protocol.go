@@ -8,6 +8,7 @@ import (
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/net/bpf"
 
+	"github.com/fairlead-lb/fairlead/speaker/neighbour"
 	"github.com/fairlead-lb/fairlead/speaker/sieve"
 )
 
@@ -34,28 +35,32 @@ func (Protocol) Groups(addrs []netip.Addr) []netip.Addr {
 	return slices.Compact(out)
 }
 
-// Filter lets solicitations for the addresses through. A raw ICMPv6 socket would not do: it
-// sees none that is sent to the address itself, by which neighbours find out
+// Filter lets solicitations for the addresses and advertisements of them through. A raw ICMPv6 socket
+// would not do: it sees none that is sent to the address itself, by which neighbours find out
 // whether we are still there (RFC 4861, section 7.3), since the kernel does not have it.
 func (Protocol) Filter(addrs []netip.Addr) ([]bpf.RawInstruction, error) {
+	message := func(kind uint32) sieve.Kind {
+		return sieve.Kind{Field: sieve.Field{Offset: offsetICMP, Size: 2, Value: kind << 8}, Target: offsetTarget} // and code 0
+	}
 	return sieve.Program([]sieve.Field{
 		{Offset: offsetNextHeader, Size: 1, Value: protocolICMP},
 		{Offset: offsetHopLimit, Size: 1, Value: hopLimit},
-		{Offset: offsetICMP, Size: 2, Value: typeSolicitation << 8}, // and code 0
-	}, offsetTarget, addrs)
+	}, []sieve.Kind{message(typeSolicitation), message(typeAdvertisement)}, addrs)
 }
 
-// Answer answers a solicitation for an address of ours.
-func (Protocol) Answer(frame []byte, mac net.HardwareAddr, ours func(netip.Addr) bool) ([]byte, error) {
-	s, err := parse(frame)
-	if err != nil || !ours(s.target) {
-		return nil, err
-	}
-	return s.answer(mac)
+// Parse reads what a frame says of an address.
+func (Protocol) Parse(frame []byte) (neighbour.Message, error) { return parse(frame) }
+
+// Answer answers a question that came in on a link with the MAC address own: the address is at tell.
+func (Protocol) Answer(q neighbour.Message, own, tell net.HardwareAddr) ([]byte, error) {
+	return answer(q, own, tell)
 }
 
 // Claims returns the frame that tells all neighbours that an address is at mac.
 func (Protocol) Claims(a netip.Addr, mac net.HardwareAddr) ([][]byte, error) {
-	f, err := advertise(a, mac, allNodes, allNodesMAC, false)
+	f, err := claim(a, mac)
 	return [][]byte{f}, err
 }
+
+// Probe returns the frame by which a link with mac asks whether somebody has an address already.
+func (Protocol) Probe(a netip.Addr, mac net.HardwareAddr) ([]byte, error) { return probe(a, mac) }

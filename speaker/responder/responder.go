@@ -2,43 +2,28 @@ package responder
 
 import (
 	"context"
-	"maps"
-	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
-	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
-// Desired is everything that a Responder is to do.
-type Desired struct {
-	Links     []link.Link
-	Addresses []announce.L2
+// Options are what a Responder is made with.
+type Options struct {
+	Log logr.Logger
+	// Changed, if set, is called after each change of what is observed. It must not block.
+	Changed func()
+	// Seen, if set, is called when somebody else claims an address of ours, at most once a
+	// second for each address, link and claimant. It must not block.
+	Seen func(Sighting)
+	// Budget limits the packets that are sent unasked, answers are not; nil does not. Several may share one.
+	Budget *rate.Limiter
 }
-
-// Stats counts packets since the start.
-type Stats struct {
-	// Requests for our addresses, replies to them, packets that claim one unasked, and
-	// packets that could not be sent.
-	Requests, Replies, Claims, Errors atomic.Uint64
-}
-
-// Observed is what a Responder does.
-type Observed struct {
-	// Answering are the addresses that are answered for on at least one link, sorted.
-	Answering []netip.Addr
-	// Errors say of a link, by its name, why it is not served.
-	Errors map[string]string
-}
-
-// retry is how long to wait before a socket that failed is opened again.
-const retry = time.Second
 
 // A Responder answers neighbours by one protocol on the links of this node.
 type Responder struct {
@@ -46,18 +31,25 @@ type Responder struct {
 	Stats Stats
 
 	protocol Protocol
-	log      logr.Logger
+	options  Options
 	open     func(link.Link, Protocol, []bpf.RawInstruction) (conn, error)
 	desired  atomic.Pointer[Desired]
 	wake     chan struct{}
 	observed atomic.Pointer[Observed]
-	onChange func()
 }
 
-// New returns a Responder that answers for nothing until Set. After each change
-// of what it observes it calls changed, which must not block.
-func New(p Protocol, log logr.Logger, changed func()) *Responder {
-	r := &Responder{protocol: p, log: log, open: listen, wake: make(chan struct{}, 1), onChange: changed}
+// New returns a Responder that answers for nothing until Set.
+func New(p Protocol, o Options) *Responder {
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
+	if o.Seen == nil {
+		o.Seen = func(Sighting) {}
+	}
+	if o.Budget == nil {
+		o.Budget = rate.NewLimiter(rate.Inf, 0)
+	}
+	r := &Responder{protocol: p, options: o, open: listen, wake: make(chan struct{}, 1)}
 	r.desired.Store(&Desired{})
 	r.observed.Store(&Observed{})
 	return r
@@ -81,16 +73,23 @@ func (r *Responder) Observed() *Observed { return r.observed.Load() }
 // loop is the state of Run, which one goroutine owns.
 type loop struct {
 	*Responder
+	group    *errgroup.Group
 	sockets  map[int]*socket // by index of the link
 	failed   chan *socket
+	heard    chan claim
 	schedule schedule
-	group    *errgroup.Group
+	macs     map[string]bool   // of all links of this node
+	errs     map[string]string // by name of the link
+	retry    time.Time         // of links with errors; zero if there are none
+	retold   uint64            // the latest Desired.Retell
 }
 
 // Run answers until ctx ends; then it closes its sockets and returns nil.
 func (r *Responder) Run(ctx context.Context) error {
-	var group errgroup.Group
-	l := &loop{Responder: r, sockets: map[int]*socket{}, failed: make(chan *socket), schedule: schedule{}, group: &group}
+	l := &loop{
+		Responder: r, group: &errgroup.Group{}, sockets: map[int]*socket{}, schedule: newSchedule(),
+		failed: make(chan *socket), heard: make(chan claim),
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -99,166 +98,35 @@ func (r *Responder) Run(ctx context.Context) error {
 			for i := range l.sockets {
 				l.shut(i)
 			}
-			return group.Wait()
+			return l.group.Wait()
 		case s := <-l.failed:
-			if l.sockets[s.link.Index] == s {
+			if l.current(s) {
 				l.shut(s.link.Index)
+				l.converge()
 			}
 		case <-r.wake:
+			l.converge()
+		case c := <-l.heard:
+			l.hear(c)
 		case <-timer.C:
+			if !l.retry.IsZero() && !time.Now().Before(l.retry) {
+				l.converge()
+			}
 		}
-		again := l.converge()
-		now := time.Now()
-		for _, t := range l.schedule.due(now) {
-			l.sockets[t.link].claim(t.addr)
-		}
-		if wait, ok := l.schedule.next(now); ok {
-			again = min(again, wait)
-		}
-		timer.Reset(again)
+		timer.Reset(l.pause(l.tell()))
 	}
 }
+
+// current reports whether a socket is still in use.
+func (l *loop) current(s *socket) bool { return l.sockets[s.link.Index] == s }
 
 // idle is how long to wait when there is nothing to do.
 const idle = time.Hour
 
-// converge makes the sockets match what is desired, and returns after how long to try again.
-func (l *loop) converge() time.Duration {
-	want := l.desired.Load()
-	byLink := perLink(want.Addresses, l.protocol.For)
-	errs := map[string]string{}
-	keep := map[int]bool{}
-	for _, k := range want.Links {
-		addrs := byLink[k.Name]
-		if len(addrs) == 0 {
-			continue
-		}
-		keep[k.Index] = true
-		if err := l.serve(k, addrs); err != nil {
-			errs[k.Name] = err.Error()
-		}
+// pause returns how long to wait, where there is something to tell after wait.
+func (l *loop) pause(wait time.Duration) time.Duration {
+	if l.retry.IsZero() {
+		return wait
 	}
-	for i := range l.sockets {
-		if !keep[i] {
-			l.shut(i)
-		}
-	}
-	l.observe(errs)
-	if len(errs) > 0 {
-		return retry
-	}
-	return idle
-}
-
-// serve answers for the addresses on a link, and starts to tell of those that are new there.
-func (l *loop) serve(k link.Link, addrs []netip.Addr) error {
-	s := l.sockets[k.Index]
-	if s != nil && !link.Equal([]link.Link{identity(s.link)}, []link.Link{identity(k)}) {
-		l.shut(k.Index)
-		s = nil
-	}
-	if s == nil {
-		var err error
-		if s, err = l.start(k); err != nil {
-			return err
-		}
-	}
-	before := *s.addrs.Load()
-	if slices.Equal(before, addrs) {
-		return nil
-	}
-	if err := s.answer(addrs); err != nil {
-		l.shut(k.Index)
-		return err
-	}
-	l.tell(k.Index, before, addrs)
-	return nil
-}
-
-// identity is what of a link a socket depends on.
-func identity(k link.Link) link.Link { return link.Link{Index: k.Index, Name: k.Name, MAC: k.MAC} }
-
-func (l *loop) start(k link.Link) (*socket, error) {
-	nothing, err := l.protocol.Filter(nil)
-	if err != nil {
-		return nil, err
-	}
-	c, err := l.open(k, l.protocol, nothing)
-	if err != nil {
-		return nil, err
-	}
-	s := &socket{
-		protocol: l.protocol, link: k, conn: c, stats: &l.Stats, log: l.log,
-		closing: make(chan struct{}), done: make(chan struct{}),
-	}
-	s.addrs.Store(&[]netip.Addr{})
-	l.sockets[k.Index] = s
-	l.group.Go(func() error {
-		err := s.serve()
-		select {
-		case l.failed <- s:
-			l.log.V(1).Info("socket closed", "link", k.Name, "reason", err.Error())
-		case <-s.closing:
-		}
-		return nil
-	})
-	return s, nil
-}
-
-// tell starts and ends bursts for the addresses that a link has gained and lost.
-func (l *loop) tell(index int, before, now []netip.Addr) {
-	at := time.Now()
-	for _, a := range now {
-		if _, had := slices.BinarySearchFunc(before, a, netip.Addr.Compare); !had {
-			l.schedule.gain(target{index, a}, at)
-		}
-	}
-	for _, a := range before {
-		if _, has := slices.BinarySearchFunc(now, a, netip.Addr.Compare); !has {
-			l.schedule.drop(target{index, a})
-		}
-	}
-}
-
-func (l *loop) shut(index int) {
-	s := l.sockets[index]
-	delete(l.sockets, index)
-	l.tell(index, *s.addrs.Load(), nil)
-	s.close()
-}
-
-func (l *loop) observe(errs map[string]string) {
-	o := &Observed{Errors: errs}
-	for _, s := range l.sockets {
-		o.Answering = append(o.Answering, *s.addrs.Load()...)
-	}
-	slices.SortFunc(o.Answering, netip.Addr.Compare)
-	o.Answering = slices.Compact(o.Answering)
-	before := l.observed.Swap(o)
-	if slices.Equal(before.Answering, o.Answering) && maps.Equal(before.Errors, o.Errors) {
-		return
-	}
-	for name, err := range errs {
-		if before.Errors[name] != err {
-			l.log.Info("link is not served, trying again", "link", name, "reason", err)
-		}
-	}
-	l.onChange()
-}
-
-// perLink returns the addresses of one family of each link, by its name, sorted.
-func perLink(l2 []announce.L2, wanted func(netip.Addr) bool) map[string][]netip.Addr {
-	out := map[string][]netip.Addr{}
-	for _, a := range l2 {
-		if !wanted(a.Address) {
-			continue
-		}
-		for _, name := range a.Links {
-			out[name] = append(out[name], a.Address)
-		}
-	}
-	for name := range out {
-		slices.SortFunc(out[name], netip.Addr.Compare)
-	}
-	return out
+	return min(wait, max(0, time.Until(l.retry)))
 }

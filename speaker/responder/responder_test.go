@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/net/bpf"
+	"golang.org/x/time/rate"
 
-	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
@@ -28,10 +28,11 @@ type memory struct {
 	mu     sync.Mutex
 	filter *bpf.VM
 	groups []netip.Addr
+	admits int
 }
 
 func newMemory() *memory {
-	return &memory{in: make(chan []byte, 16), out: make(chan []byte, 256), closed: make(chan struct{})}
+	return &memory{in: make(chan []byte, 16), out: make(chan []byte, 4096), closed: make(chan struct{})}
 }
 
 func (m *memory) Read(b []byte) (int, error) {
@@ -61,6 +62,7 @@ func (m *memory) Admit(raw []bpf.RawInstruction, groups []netip.Addr) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.filter, m.groups = vm, groups
+	m.admits++
 	return err
 }
 
@@ -100,19 +102,22 @@ type rig struct {
 	family
 	links map[string]*memory
 	fail  sync.Map // name of a link to the error of opening it
+	seen  []Sighting
 }
 
 // run runs a story with a Responder of each protocol, in bubbles of fake time.
 func run(t *testing.T, story func(t *testing.T, r *rig)) {
+	t.Helper()
 	for _, f := range families {
 		t.Run(f.protocol.Name(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { f.run(t, story) })
+			synctest.Test(t, func(t *testing.T) { f.run(t, nil, story) })
 		})
 	}
 }
 
-func (f family) run(t *testing.T, story func(t *testing.T, r *rig)) {
-	r := &rig{Responder: New(f.protocol, logr.Discard(), func() {}), family: f, links: map[string]*memory{}}
+func (f family) run(t *testing.T, budget *rate.Limiter, story func(t *testing.T, r *rig)) {
+	r := &rig{family: f, links: map[string]*memory{}}
+	r.Responder = New(f.protocol, Options{Log: logr.Discard(), Budget: budget, Seen: func(s Sighting) { r.seen = append(r.seen, s) }})
 	r.open = func(l link.Link, _ Protocol, first []bpf.RawInstruction) (conn, error) {
 		if err, ok := r.fail.Load(l.Name); ok {
 			return nil, err.(error)
@@ -133,7 +138,7 @@ func (f family) run(t *testing.T, story func(t *testing.T, r *rig)) {
 
 func eth(index int, name string) link.Link { return link.Link{Index: index, Name: name, MAC: ourMAC} }
 
-func on(a netip.Addr, links ...string) announce.L2 { return announce.L2{Address: a, Links: links} }
+func on(a netip.Addr, links ...string) Address { return Address{Addr: a, Links: links} }
 
 func expect(t *testing.T, what string, want, got []string) {
 	t.Helper()
@@ -144,7 +149,7 @@ func expect(t *testing.T, what string, want, got []string) {
 
 func TestAnswers(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{[]link.Link{eth(1, "eth0"), eth(2, "eth1")}, []announce.L2{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0"), eth(2, "eth1")}, Addresses: []Address{on(r.vip, "eth0")}})
 		synctest.Wait()
 		expect(t, "on gain", r.claims(ourMAC), r.links["eth0"].sent())
 		if r.links["eth1"] != nil {
@@ -157,11 +162,20 @@ func TestAnswers(t *testing.T) {
 		r.links["eth0"].send(t, r.ask(r.them, r.other))
 		synctest.Wait()
 		expect(t, "asked for others'", nil, r.links["eth0"].sent())
-		r.links["eth0"].send(t, r.foreign)
-		synctest.Wait()
-		expect(t, "somebody else's claim", nil, r.links["eth0"].sent())
+		for i, claim := range r.claim {
+			r.links["eth0"].send(t, claim(r.other, theirMAC))
+			synctest.Wait()
+			expect(t, "somebody else's claim of theirs", nil, r.links["eth0"].sent())
+			want := r.claims(ourMAC)
+			if i > 0 {
+				want = nil
+			}
+			r.links["eth0"].send(t, claim(r.vip, theirMAC))
+			synctest.Wait()
+			expect(t, "somebody else's claim of ours is never answered, and defended against once", want, r.links["eth0"].sent())
+		}
 
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.them, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.them, "eth0")}})
 		synctest.Wait()
 		r.links["eth0"].sent()
 		r.links["eth0"].in <- r.ask(r.them, r.vip) // was queued under the old filter
@@ -170,36 +184,166 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
-func TestBurst(t *testing.T) {
+// TestProbed has a neighbour that wants an address be told that it is ours, unless we probe for it too.
+func TestProbed(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		events []event
+		want   uint64
+	}{
+		"Own":      {"it is ours", []event{desire(Own)}, 1},
+		"Settled":  {"it is ours", []event{desire(Fresh), wait(5 * time.Second)}, 1},
+		"Probing":  {"it is not ours yet", []event{desire(Fresh)}, 0},
+		"Yielding": {"it is not the neighbour's", []event{desire(Own), wait(ms), desire(Yielding)}, 1},
+		"Early":    {"what is yielded is probed for no more", []event{desire(Fresh), wait(ms), desire(Yielding)}, 1},
+		"Standin":  {"it is somebody's", []event{desire(Standin)}, 1},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, r *rig) {
+				s := &story{T: t, rig: r, start: time.Now()}
+				s.happens(append(tc.events, probed)...)
+				if got := r.Stats.Replies.Load(); got != tc.want {
+					t.Errorf("%s: %d replies, want %d", tc.reason, got, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// TestRefreshes has an address told again about once a minute, for ever.
+func TestRefreshes(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
-		count := 0
-		for range 100 {
-			time.Sleep(100 * time.Millisecond)
-			synctest.Wait()
-			count += len(r.links["eth0"].sent())
-		}
-		if want := len(r.claims(ourMAC)) * len(rounds); count != want {
-			t.Errorf("%d gratuitous packets, want %d", count, want)
-		}
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		expect(t, "the same again", nil, r.links["eth0"].sent())
+		r.links["eth0"].sent()
+		packets := len(r.claims(ourMAC))
+		last, gaps := time.Now().Add(-2*time.Second), map[time.Duration]bool{}
+		for len(gaps) < 20 {
+			time.Sleep(grain)
+			synctest.Wait()
+			sent := r.links["eth0"].sent()
+			gap := time.Since(last)
+			if len(sent) == 0 {
+				if gap > 75*time.Second {
+					t.Fatalf("nothing for %s", gap)
+				}
+				continue
+			}
+			expect(t, "refresh", r.claims(ourMAC), sent)
+			if gap < 45*time.Second-grain || gap > 75*time.Second {
+				t.Fatalf("told again after %s", gap)
+			}
+			gaps[gap], last = true, time.Now()
+		}
+		if got, want := r.Stats.Claims.Load()-r.Stats.Refreshes.Load(), uint64(packets*len(gained)); got != want {
+			t.Errorf("%d claims that are no refreshes, want %d", got, want)
+		}
+	})
+}
+
+// TestBudget has more addresses gained at once than can be told of at once: first each is told of, and nothing is lost.
+func TestBudget(t *testing.T) {
+	const addresses, perSecond = 100, 50
+	for _, f := range families {
+		t.Run(f.protocol.Name(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f.run(t, rate.NewLimiter(perSecond, 10), func(t *testing.T, r *rig) {
+					d := Desired{Links: []link.Link{eth(1, "eth0")}}
+					for a := range addresses {
+						b := r.vip.AsSlice()
+						b[len(b)-1] = byte(a)
+						addr, _ := netip.AddrFromSlice(b)
+						d.Addresses = append(d.Addresses, on(addr, "eth0"))
+					}
+					r.Set(d)
+					synctest.Wait()
+					r.links["eth0"].send(t, r.ask(r.them, r.vip))
+					synctest.Wait()
+					if n := r.Stats.Replies.Load(); n != 1 {
+						t.Errorf("%d replies: answers are not to wait", n)
+					}
+					packets := len(r.claims(ourMAC))
+					time.Sleep(addresses * time.Duration(packets) * time.Second / perSecond)
+					synctest.Wait()
+					first := map[string]bool{}
+					for _, words := range r.links["eth0"].sent() {
+						if first[words] {
+							break
+						}
+						first[words] = true
+					}
+					if want := addresses*packets + 1; len(first) != want { // and the reply
+						t.Errorf("%d packets before any was sent a second time, want %d", len(first), want)
+					}
+					time.Sleep(3 * addresses * time.Duration(packets) * time.Second / perSecond)
+					synctest.Wait()
+					if got, want := r.Stats.Claims.Load()-r.Stats.Refreshes.Load(), uint64(packets*addresses*len(gained)); got != want {
+						t.Errorf("%d claims in the end, want %d", got, want)
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestManyClaimants has an address claimed by ever new MACs.
+func TestManyClaimants(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
+		synctest.Wait()
+		for i := range 100 {
+			r.links["eth0"].send(t, r.claim[0](r.vip, net.HardwareAddr{2, 0, 0, 0, 1, byte(i)}))
+			synctest.Wait()
+		}
+		if len(r.seen) != maxClaimants || r.Stats.Conflicts.Load() != maxClaimants {
+			t.Errorf("told of %d, counted %d, want %d", len(r.seen), r.Stats.Conflicts.Load(), maxClaimants)
+		}
+	})
+}
+
+// TestFilterStays: the kernel's filter is replaced only if the addresses are others.
+func TestFilterStays(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		set := func(addrs ...Address) int {
+			r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: addrs})
+			synctest.Wait()
+			return r.links["eth0"].admits
+		}
+		as := func(a netip.Addr, m Mode) Address {
+			return Address{Addr: a, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": theirMAC}}
+		}
+		first := set(as(r.vip, Own))
+		for _, m := range []Mode{Own, Fresh, Standin, Yielding, Own} {
+			if got := set(as(r.vip, m)); got != first {
+				t.Errorf("mode %d: replaced", m)
+			}
+		}
+		if got := set(as(r.other, Own), as(r.vip, Own), as(r.vip, Own)); got != first+1 {
+			t.Errorf("another address: replaced %d times, want once", got-first)
+		}
+		if got := set(as(r.vip, Own), as(r.other, Own)); got != first+1 {
+			t.Errorf("another order: replaced %d times, want once", got-first)
+		}
+		if got := set(as(r.other, Own)); got != first+2 {
+			t.Errorf("an address less: replaced %d times, want twice", got-first)
+		}
 	})
 }
 
 func TestLinkComesLater(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{nil, []announce.L2{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: nil, Addresses: []Address{on(r.vip, "eth0")}})
 		synctest.Wait()
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
 		synctest.Wait()
 		expect(t, "when the link appears", r.claims(ourMAC), r.links["eth0"].sent())
 
 		moved := eth(1, "eth0")
 		moved.MAC = theirMAC
 		old := r.links["eth0"]
-		r.Set(Desired{[]link.Link{moved}, []announce.L2{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{moved}, Addresses: []Address{on(r.vip, "eth0")}})
 		synctest.Wait()
 		expect(t, "when its MAC changes", r.claims(theirMAC),
 			r.links["eth0"].sent())
@@ -214,7 +358,7 @@ func TestLinkComesLater(t *testing.T) {
 func TestFailureIsTriedAgain(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
 		r.fail.Store("eth0", errors.New("operation not permitted"))
-		r.Set(Desired{[]link.Link{eth(1, "eth0"), eth(2, "eth1")}, []announce.L2{on(r.vip, "eth0"), on(r.them, "eth1")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0"), eth(2, "eth1")}, Addresses: []Address{on(r.vip, "eth0"), on(r.them, "eth1")}})
 		synctest.Wait()
 		if diff := cmp.Diff(map[string]string{"eth0": "operation not permitted"}, r.Observed().Errors); diff != "" {
 			t.Errorf("errors: -want, +got:\n%s", diff)
@@ -235,7 +379,7 @@ func TestFailureIsTriedAgain(t *testing.T) {
 
 func TestGroups(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, []announce.L2{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
 		synctest.Wait()
 		same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 		if diff := cmp.Diff(r.groups, r.links["eth0"].groups, same); diff != "" {
@@ -247,11 +391,11 @@ func TestGroups(t *testing.T) {
 // TestFamilies has each protocol leave the other's addresses alone.
 func TestFamilies(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		var all []announce.L2
+		var all []Address
 		for _, f := range families {
 			all = append(all, on(f.vip, "eth0"))
 		}
-		r.Set(Desired{[]link.Link{eth(1, "eth0")}, all})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: all})
 		synctest.Wait()
 		if got := r.Observed().Answering; len(got) != 1 || got[0] != r.vip {
 			t.Errorf("answers for %s, want %s", got, r.vip)

@@ -2,6 +2,7 @@ package responder
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/net/bpf"
 
 	"github.com/fairlead-lb/fairlead/speaker/link"
+	"github.com/fairlead-lb/fairlead/speaker/neighbour"
 )
 
 // conn is a raw socket on one link. Frames are whole Ethernet frames.
@@ -27,7 +29,8 @@ type socket struct {
 	protocol Protocol
 	link     link.Link
 	conn     conn
-	addrs    atomic.Pointer[[]netip.Addr] // sorted
+	table    atomic.Pointer[table]
+	heard    chan<- claim
 	stats    *Stats
 	log      logr.Logger
 
@@ -35,21 +38,20 @@ type socket struct {
 	done    chan struct{} // closed when serve has returned
 }
 
-// answer sets the addresses to answer for, sorted.
-func (s *socket) answer(addrs []netip.Addr) error {
+// has reports whether an address is, or was, answered for; nil has none.
+func (s *socket) has(a netip.Addr) bool { return s != nil && (*s.table.Load())[a] != nil }
+
+// admit replaces the addresses to answer for.
+func (s *socket) admit(t table) error {
+	addrs := slices.SortedFunc(maps.Keys(t), netip.Addr.Compare)
 	f, err := s.protocol.Filter(addrs)
 	if err != nil {
 		return fmt.Errorf("assemble filter: %w", err)
 	}
 	// Addresses that are lost must not be answered while the old filter lets
 	// them through, and those that are gained are not seen until the new one does.
-	s.addrs.Store(&addrs)
+	s.table.Store(&t)
 	return s.conn.Admit(f, s.protocol.Groups(addrs))
-}
-
-func (s *socket) answers(a netip.Addr) bool {
-	_, ok := slices.BinarySearchFunc(*s.addrs.Load(), a, netip.Addr.Compare)
-	return ok
 }
 
 // maxFrame is the longest frame that is read; none that asks for an address is longer.
@@ -64,38 +66,53 @@ func (s *socket) serve() error {
 		if err != nil {
 			return fmt.Errorf("read %s on %s: %w", s.protocol.Name(), s.link.Name, err)
 		}
-		out, err := s.protocol.Answer(frame[:n], s.link.MAC, s.answers)
+		m, err := s.protocol.Parse(frame[:n])
+		if err == nil {
+			err = s.take(m)
+		}
 		if err != nil {
 			s.log.V(1).Info("ignored a frame", "link", s.link.Name, "reason", err.Error())
-			continue
 		}
-		if out == nil {
-			continue
-		}
-		s.stats.Requests.Add(1)
-		s.send(out, &s.stats.Replies)
 	}
 }
 
-// claim tells all neighbours that an address is here.
-func (s *socket) claim(a netip.Addr) {
-	frames, err := s.protocol.Claims(a, s.link.MAC)
+// take answers a question about an address of ours, and passes a claim on.
+func (s *socket) take(m neighbour.Message) error {
+	e, ok := (*s.table.Load())[m.Addr]
+	if !ok {
+		return nil
+	}
+	v := e.voice.Load()
+	if v == nil {
+		return nil
+	}
+	// Of two who probe at the same time we are the one that gives up, and lets the other do without an answer.
+	if m.Kind == neighbour.Claim || m.Kind == neighbour.Probe && v.probing {
+		select {
+		case s.heard <- claim{m, s}:
+		case <-s.closing:
+		}
+		return nil
+	}
+	out, err := s.protocol.Answer(m, s.link.MAC, v.mac)
 	if err != nil {
-		s.log.Error(err, "making frames that claim an address", "address", a)
-		return
+		return err
 	}
-	for _, f := range frames {
-		s.send(f, &s.stats.Claims)
-	}
+	s.stats.Requests.Add(1)
+	s.send(out, &s.stats.Replies)
+	return nil
 }
 
-func (s *socket) send(frame []byte, sent *atomic.Uint64) {
+// send sends a frame, and counts it in all the counters.
+func (s *socket) send(frame []byte, sent ...*atomic.Uint64) {
 	if _, err := s.conn.Write(frame); err != nil {
 		s.stats.Errors.Add(1)
 		s.log.V(1).Info("could not send", "link", s.link.Name, "reason", err.Error())
 		return
 	}
-	sent.Add(1)
+	for _, c := range sent {
+		c.Add(1)
+	}
 }
 
 func (s *socket) close() {

@@ -1,5 +1,5 @@
 // Package sieve makes the kernel filters (classic BPF) of the responders: what is
-// not a question for one of our addresses never wakes the speaker.
+// not about one of our addresses never wakes the speaker.
 package sieve
 
 import (
@@ -16,6 +16,12 @@ type Field struct {
 	Value        uint32
 }
 
+// A Kind of frame has a field by which it is known, and its address at the offset Target.
+type Kind struct {
+	Field
+	Target int
+}
+
 const (
 	// maxExact is how many addresses a filter can tell apart. Old kernels give a
 	// socket 20 KiB for filters, a comparison takes up to 16 bytes of them, and
@@ -29,27 +35,28 @@ const (
 	whole = 1 << 16
 )
 
-// Program returns a filter that lets frames through which have all the fields, and one
-// of the addresses, all of one family, at the offset of the target. It may let more
+// Program returns a filter that lets frames through which have all the fields, are of one of
+// the kinds, and have one of the addresses, all of one family, at that kind's target. It may let more
 // through: IPv6 addresses are compared by their first 96 bits and, apart from
 // those, their last 32; past maxExact addresses only prefixes that cover them are.
-func Program(fields []Field, target int, addrs []netip.Addr) ([]bpf.RawInstruction, error) {
-	var program []bpf.Instruction
-	for _, f := range fields {
-		program = append(program,
-			bpf.LoadAbsolute{Off: uint32(f.Offset), Size: f.Size},
-			bpf.JumpIf{Cond: bpf.JumpEqual, Val: f.Value, SkipTrue: 1},
-			bpf.RetConstant{Val: 0})
-	}
+func Program(fields []Field, kinds []Kind, addrs []netip.Addr) ([]bpf.RawInstruction, error) {
 	if len(addrs) == 0 {
 		return bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
 	}
-	leading, last := split(addrs)
-	if size := addrs[0].BitLen()/8 - 4; size > 0 {
-		program = append(program, networks(target, leading)...)
-		target += size
+	var program []bpf.Instruction
+	for _, f := range fields {
+		program = append(program, f.load(),
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: f.Value, SkipTrue: 1},
+			bpf.RetConstant{Val: 0})
 	}
-	program = append(program, bpf.LoadAbsolute{Off: uint32(target), Size: 4})
+	program = append(program, targets(kinds)...)
+	leading, last := split(addrs)
+	at := uint32(0) // from the target on
+	if size := addrs[0].BitLen()/8 - 4; size > 0 {
+		program = append(program, networks(leading)...)
+		at = uint32(size)
+	}
+	program = append(program, bpf.LoadIndirect{Off: at, Size: 4})
 	shift, keys := cover(last)
 	if shift > 0 {
 		program = append(program, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: uint32(shift)})
@@ -63,8 +70,26 @@ func Program(fields []Field, target int, addrs []netip.Addr) ([]bpf.RawInstructi
 	return bpf.Assemble(append(program, bpf.RetConstant{Val: 0}))
 }
 
+func (f Field) load() bpf.Instruction {
+	return bpf.LoadAbsolute{Off: uint32(f.Offset), Size: f.Size}
+}
+
+// targets has the index register say where the address is, so that one table of
+// addresses serves all kinds.
+func targets(kinds []Kind) []bpf.Instruction {
+	const block = 4 // instructions
+	var out []bpf.Instruction
+	for i, k := range kinds {
+		out = append(out, k.load(),
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: k.Value, SkipFalse: block - 2},
+			bpf.LoadConstant{Dst: bpf.RegX, Val: uint32(k.Target)},
+			bpf.Jump{Skip: uint32(block*(len(kinds)-1-i) + 1)})
+	}
+	return append(out, bpf.RetConstant{Val: 0})
+}
+
 // networks compares the three leading words of an IPv6 address.
-func networks(target int, leading [][3]uint32) []bpf.Instruction {
+func networks(leading [][3]uint32) []bpf.Instruction {
 	const block = 7 // instructions
 	if len(leading) > maxNetworks {
 		return nil
@@ -73,7 +98,7 @@ func networks(target int, leading [][3]uint32) []bpf.Instruction {
 	for i, words := range leading {
 		for j, w := range words {
 			out = append(out,
-				bpf.LoadAbsolute{Off: uint32(target + 4*j), Size: 4},
+				bpf.LoadIndirect{Off: uint32(4 * j), Size: 4},
 				bpf.JumpIf{Cond: bpf.JumpEqual, Val: w, SkipFalse: uint8(block - 2 - 2*j)})
 		}
 		out = append(out, bpf.Jump{Skip: uint32(block*(len(leading)-1-i) + 1)})

@@ -8,11 +8,22 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// A frame of these tests is the byte 7 and an address.
-var seven = []Field{{Offset: 0, Size: 1, Value: 7}}
+// A frame of these tests is the byte 7, a kind, and an address, which in
+// frames of kind late comes after four bytes of something else.
+const soon, late = 1, 2
 
-func frame(kind byte, a string) []byte {
-	return append([]byte{kind}, netip.MustParseAddr(a).AsSlice()...)
+var (
+	seven = []Field{{Offset: 0, Size: 1, Value: 7}}
+	kinds = []Kind{{Field{1, 1, soon}, 2}, {Field{1, 1, late}, 6}}
+)
+
+func frame(first byte, a string) []byte {
+	return append([]byte{first, soon}, netip.MustParseAddr(a).AsSlice()...)
+}
+
+func lateFrame(decoy, a string) []byte {
+	f := append([]byte{7, late}, netip.MustParseAddr(decoy).AsSlice()[:4]...)
+	return append(f, netip.MustParseAddr(a).AsSlice()...)
 }
 
 func addresses(a ...string) []netip.Addr {
@@ -56,8 +67,13 @@ func TestProgram(t *testing.T) {
 		"IPv4":               {"the address", addresses("192.0.2.7"), frame(7, "192.0.2.7"), true},
 		"IPv4Other":          {"another address", addresses("192.0.2.7"), frame(7, "192.0.2.8"), false},
 		"OtherField":         {"not a question", addresses("192.0.2.7"), frame(8, "192.0.2.7"), false},
+		"OtherKind":          {"neither a question nor a claim", addresses("192.0.2.7"), append([]byte{7, 3}, frame(7, "192.0.2.7")[2:]...), false},
+		"Late":               {"the address where this kind has it", addresses("192.0.2.7"), lateFrame("192.0.2.8", "192.0.2.7"), true},
+		"LateOther":          {"the address where another kind has it", addresses("192.0.2.7"), lateFrame("192.0.2.7", "192.0.2.8"), false},
+		"LateIPv6":           {"the address where this kind has it", addresses("2001:db8::7"), lateFrame("2001:db8::7", "2001:db8::7"), true},
+		"LateIPv6Other":      {"another address", addresses("2001:db8::7"), lateFrame("2001:db8::7", "2001:db8:1::7"), false},
 		"Nothing":            {"no address, nothing passes", nil, frame(7, "192.0.2.7"), false},
-		"Short":              {"a frame that ends early", addresses("192.0.2.7"), frame(7, "192.0.2.7")[:4], false},
+		"Short":              {"a frame that ends early", addresses("192.0.2.7"), frame(7, "192.0.2.7")[:5], false},
 		"IPv6":               {"the address", addresses("2001:db8::7"), frame(7, "2001:db8::7"), true},
 		"IPv6OtherLast":      {"differs in the last word", addresses("2001:db8::7"), frame(7, "2001:db8::8"), false},
 		"IPv6OtherFirst":     {"differs in the first word", addresses("2001:db8::7"), frame(7, "2001:db9::7"), false},
@@ -81,7 +97,7 @@ func TestProgram(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			raw, err := Program(seven, 1, tc.addrs)
+			raw, err := Program(seven, kinds, tc.addrs)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,10 +123,10 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestEach has every address of many pass, alone and among others.
+// TestEach has every address of many pass, in frames of each kind.
 func TestEach(t *testing.T) {
 	for _, addrs := range [][]netip.Addr{many("10.0.0.0", maxExact+1), many("2001:db8::", 777), spread(maxNetworks)} {
-		raw, err := Program(seven, 1, addrs)
+		raw, err := Program(seven, kinds, addrs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,8 +136,10 @@ func TestEach(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, a := range addrs {
-			if n, err := vm.Run(frame(7, a.String())); err != nil || n == 0 {
-				t.Fatalf("%s of %d does not pass: %v", a, len(addrs), err)
+			for _, f := range [][]byte{frame(7, a.String()), lateFrame("192.0.2.1", a.String())} {
+				if n, err := vm.Run(f); err != nil || n == 0 {
+					t.Fatalf("%s of %d does not pass in a frame of kind %d: %v", a, len(addrs), f[1], err)
+				}
 			}
 		}
 	}
@@ -131,7 +149,7 @@ func TestEach(t *testing.T) {
 func BenchmarkProgram(b *testing.B) {
 	addrs := many("2001:db8::", 1000)
 	for b.Loop() {
-		if _, err := Program(seven, 1, addrs); err != nil {
+		if _, err := Program(seven, kinds, addrs); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,0 +1,76 @@
+package responder
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// table are the addresses that a socket answers for. It is never changed, what is in it is.
+type table map[netip.Addr]*address
+
+// address is one that a socket answers for. But for its voice it belongs to the loop.
+type address struct {
+	mode Mode
+	// voice is nil where the address is not answered for any more, because somebody else has it.
+	voice atomic.Pointer[voice]
+	// seen are the claimants, by MAC, that were told of lately.
+	seen map[string]time.Time
+	// defended is when the address was last claimed because somebody else had done so.
+	defended time.Time
+}
+
+// voice is what those who ask for an address are told. Not to be changed.
+type voice struct {
+	mac     net.HardwareAddr
+	probing bool // so that others who probe are rivals
+}
+
+// turn has an address answered for in the way that is desired from now on. What goes on already goes on undisturbed.
+func (l *loop) turn(s *socket, e *address, a *Address) {
+	was, v, t := e.mode, e.voice.Load(), target{s.link.Index, a.Addr}
+	e.mode = a.Mode
+	switch a.Mode {
+	case Own, Fresh:
+		if v != nil && was.announced() || v == nil && was == a.Mode {
+			return
+		}
+		e.voice.Store(&voice{mac: s.link.MAC, probing: a.Mode == Fresh})
+		if a.Mode == Fresh {
+			l.schedule.start(t, fresh, time.Now())
+		} else {
+			l.schedule.start(t, gained, time.Now())
+		}
+	case Yielding:
+		// Who stood in goes on to tell what it told: traffic was never this node's.
+		l.schedule.drop(t)
+		if v != nil && v.probing {
+			e.voice.Store(&voice{mac: v.mac})
+		}
+	case Standin:
+		l.schedule.drop(t)
+		e.voice.Store(&voice{mac: a.MACs[s.link.Name]})
+	}
+}
+
+const (
+	// resight is how long to keep quiet of a claimant that was told of.
+	resight = time.Second
+	// maxClaimants is how many are told of in that time, for an address.
+	maxClaimants = 8
+)
+
+// sight reports whether to tell of a claimant now.
+func (e *address) sight(mac net.HardwareAddr, now time.Time) bool {
+	maps.DeleteFunc(e.seen, func(_ string, at time.Time) bool { return now.Sub(at) >= resight })
+	if _, told := e.seen[string(mac)]; told || len(e.seen) == maxClaimants {
+		return false
+	}
+	if e.seen == nil {
+		e.seen = map[string]time.Time{}
+	}
+	e.seen[string(mac)] = now
+	return true
+}
