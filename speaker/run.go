@@ -130,7 +130,10 @@ func (s *speaker) wire() error {
 }
 
 func packets(s *responder.Stats) metrics.Packets {
-	return metrics.Packets{Requests: s.Requests.Load, Replies: s.Replies.Load, Claims: s.Claims.Load, Errors: s.Errors.Load}
+	return metrics.Packets{
+		Requests: s.Requests.Load, Replies: s.Replies.Load, Claims: s.Claims.Load, Probes: s.Probes.Load,
+		Conflicts: s.Conflicts.Load, Errors: s.Errors.Load,
+	}
 }
 
 // apply hands a decision to those who act upon it.

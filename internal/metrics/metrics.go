@@ -41,7 +41,7 @@ type Speaker struct {
 
 // Packets return counts of packets of a protocol since the start.
 type Packets struct {
-	Requests, Replies, Claims, Errors func() uint64
+	Requests, Replies, Claims, Probes, Conflicts, Errors func() uint64
 }
 
 // NewSpeaker registers the collectors of a speaker.
@@ -57,10 +57,14 @@ func NewSpeaker(r prometheus.Registerer, s Speaker) {
 		{"fairlead_arp_requests_received_total", "ARP requests for addresses that this node announces.", s.ARP.Requests},
 		{"fairlead_arp_replies_sent_total", "ARP replies sent.", s.ARP.Replies},
 		{"fairlead_arp_gratuitous_sent_total", "Gratuitous ARP packets sent.", s.ARP.Claims},
+		{"fairlead_arp_probes_sent_total", "ARP probes sent, to find out whether somebody has an address already.", s.ARP.Probes},
+		{"fairlead_arp_foreign_claims_total", "Claims by others, by ARP, of addresses that this node answers for; one a second of each is counted.", s.ARP.Conflicts},
 		{"fairlead_arp_send_errors_total", "ARP packets that could not be sent.", s.ARP.Errors},
 		{"fairlead_ndp_solicitations_received_total", "Neighbour solicitations for addresses that this node announces.", s.NDP.Requests},
 		{"fairlead_ndp_replies_sent_total", "Neighbour advertisements sent in reply to solicitations.", s.NDP.Replies},
 		{"fairlead_ndp_unsolicited_sent_total", "Unsolicited neighbour advertisements sent.", s.NDP.Claims},
+		{"fairlead_ndp_probes_sent_total", "Duplicate address probes sent, to find out whether somebody has an address already.", s.NDP.Probes},
+		{"fairlead_ndp_foreign_claims_total", "Claims by others, by NDP, of addresses that this node answers for; one a second of each is counted.", s.NDP.Conflicts},
 		{"fairlead_ndp_send_errors_total", "NDP packets that could not be sent.", s.NDP.Errors},
 	} {
 		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
