@@ -3,6 +3,7 @@ package arp
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -167,7 +168,7 @@ func TestAnswer(t *testing.T) {
 				t.Fatal(err)
 			}
 			head := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 2} // ARP, Ethernet, IPv4, reply
-			want := append(head, tc.want...)
+			want := slices.Concat(head, tc.want)
 			if diff := cmp.Diff(want, out[:len(want)]); diff != "" {
 				t.Errorf("%s: -want, +got:\n%s", tc.reason, diff)
 			}
@@ -185,7 +186,7 @@ func TestUnasked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := append(frames, probe)
+	got := slices.Concat(frames, [][]byte{probe})
 	head := []byte{255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4}
 	want := [][]byte{
 		append(append([]byte{}, head...), 0, 1, 2, 0, 0, 0, 0, 1, 192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 192, 0, 2, 7),

@@ -74,7 +74,7 @@ func (l *loop) serve(k link.Link, s *socket, addrs []*Address) error {
 	for _, a := range addrs {
 		e, had := before[a.Addr]
 		if !had {
-			e = &address{mode: none}
+			e = &address{mode: Yielding} // as what was yielded: not answered for, and gained by any other mode
 		}
 		after[a.Addr] = e
 	}

@@ -25,9 +25,6 @@ const (
 	Standin
 )
 
-// none is the mode of an address that has just been added.
-const none Mode = -1
-
 // announced reports whether this node is the one that announces the address.
 func (m Mode) announced() bool { return m == Own || m == Fresh }
 

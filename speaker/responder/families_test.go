@@ -32,7 +32,7 @@ type family struct {
 	probes          []string
 }
 
-func (f *family) none() netip.Addr {
+func (f family) none() netip.Addr {
 	if f.vip.Is4() {
 		return netip.IPv4Unspecified()
 	}

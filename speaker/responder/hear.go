@@ -10,8 +10,8 @@ import (
 // claim is a neighbour's of an address in the table of a socket: a
 // neighbour.Claim, or, while we probe for the address, a neighbour.Probe.
 type claim struct {
-	socket *socket
 	neighbour.Message
+	socket *socket
 }
 
 // defendInterval is how long an address that was defended is not defended

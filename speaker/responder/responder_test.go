@@ -216,6 +216,7 @@ func TestRefreshes(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
 		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		r.links["eth0"].sent()
 		packets := len(r.claims(ourMAC))
 		last, gaps := time.Now().Add(-2*time.Second), map[time.Duration]bool{}

@@ -89,7 +89,7 @@ func (s *socket) take(m neighbour.Message) error {
 	// Of two who probe at the same time we are the one that gives up, and lets the other do without an answer.
 	if m.Kind == neighbour.Claim || m.Kind == neighbour.Probe && v.probing {
 		select {
-		case s.heard <- claim{s, m}:
+		case s.heard <- claim{m, s}:
 		case <-s.closing:
 		}
 		return nil
