@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/speaker/agent"
-	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 	"github.com/fairlead-lb/fairlead/speaker/responder"
 	"github.com/fairlead-lb/fairlead/speaker/status"
@@ -50,28 +48,6 @@ func (s *speaker) peers() map[string]int {
 // sighted tells the agent of somebody who claims an address that is answered for here.
 func (s *speaker) sighted(x responder.Sighting) {
 	s.agent.Sighted(x.Addr, agent.Stranger{MAC: x.MAC.String(), Link: x.Link, Before: x.Probing, Seen: time.Now()})
-}
-
-// addresses is what a responder has to do.
-func addresses(tasks []announce.Task) []responder.Address {
-	out := make([]responder.Address, 0, len(tasks))
-	for _, t := range tasks {
-		a := responder.Address{Addr: t.Addr, Links: t.Links, Mode: modes[t.Mode]}
-		for name, text := range t.MACs {
-			if mac, err := net.ParseMAC(text); err == nil { // what a speaker wrote
-				if a.MACs == nil {
-					a.MACs = map[string]net.HardwareAddr{}
-				}
-				a.MACs[name] = mac
-			}
-		}
-		out = append(out, a)
-	}
-	return out
-}
-
-var modes = [...]responder.Mode{
-	announce.Own: responder.Own, announce.Fresh: responder.Fresh, announce.Yielding: responder.Yielding, announce.Standin: responder.Standin,
 }
 
 // updates is what is to be said of Services.

@@ -156,7 +156,7 @@ func packets(s *responder.Stats) metrics.Packets {
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
 	s.last.Store(&d)
-	desired := responder.Desired{Links: d.Links, Addresses: addresses(d.Tasks), Retell: d.Retell}
+	desired := responder.Desired{Links: d.Links, Addresses: d.Tasks, Retell: d.Retell}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
 	s.writer.Set(updates(d.Changed), d.Nodes)

@@ -67,7 +67,7 @@ var Table = []Rule{
 	// The drivers, which know the network and nothing of Kubernetes.
 	{Package: "speaker/gossip", Ours: []string{"speaker/announce"}, Never: kubernetes},
 	{Package: "speaker/link", Never: kubernetes},
-	{Package: "speaker/responder", Ours: []string{"speaker/link", "speaker/neighbour"}, Never: kubernetes},
+	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour"}, Never: kubernetes},
 	{Package: "speaker/neighbour", Never: join(kubernetes, telling, concurrent, sockets)},
 	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},
 	{Package: "speaker/arp", Ours: []string{"speaker/neighbour", "speaker/sieve"}, Never: join(kubernetes, concurrent)},

@@ -57,9 +57,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 	for k := range w.touched {
 		changed[k] = true
 	}
-	w.all = false
-	clear(w.touched)
-	clear(w.due)
+	w.settled()
 	return slices.SortedFunc(maps.Keys(changed), announce.Key.Compare)
 }
 

@@ -50,7 +50,7 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 // owner returns the other node that a MAC belongs to; empty if none.
 func (w *world) owner(mac string) string {
 	for node, links := range w.others {
-		if node != w.self && slices.ContainsFunc(links, func(l announce.Link) bool { return l.MAC == mac }) {
+		if node != w.self && slices.ContainsFunc(links, func(l announce.Link) bool { return l.MAC.String() == mac }) {
 			return node
 		}
 	}

@@ -73,6 +73,13 @@ func newWorld(self string) *world {
 // dirty reports whether anything has changed that is not decided upon yet.
 func (w *world) dirty() bool { return w.all || len(w.touched)+len(w.due) > 0 }
 
+// settled notes that all that has changed is decided upon.
+func (w *world) settled() {
+	w.all = false
+	clear(w.touched)
+	clear(w.due)
+}
+
 // put sets a value, and reports whether it is another than before.
 func put[K comparable, V any](m map[K]V, k K, v V) bool {
 	if old, ok := m[k]; ok && reflect.DeepEqual(old, v) {
@@ -218,7 +225,7 @@ func (w *world) linksOf(node string) []announce.Link {
 	}
 	out := make([]announce.Link, 0, len(w.links))
 	for _, l := range w.links {
-		out = append(out, announce.Link{Name: l.Name, MAC: l.MAC.String(), Subnets: l.Subnets, DefaultRoutes: families(l)})
+		out = append(out, announce.Link{Name: l.Name, MAC: l.MAC, Subnets: l.Subnets, DefaultRoutes: families(l)})
 	}
 	return out
 }

@@ -24,30 +24,31 @@ import (
 func testAgent(apply func(Decided)) *Agent {
 	return New(Options{
 		Node: "node-1", Class: kube.Class{Name: kube.DefaultClass, Classless: true},
-		Namespace: "fairlead-system", Service: "speaker", Log: logr.Discard(), Apply: apply, Seen: func(announce.Key, *metav1.Condition) {},
+		Namespace: "fairlead-system", Service: "speaker", Log: logr.Discard(), Apply: apply, Duplicate: func(string) {},
+		Seen: func(announce.Key, *metav1.Condition, map[netip.Addr][]string) {},
 	})
 }
 
 // see changes the world by an object that has come or changed, and reports whether that meant anything.
 func (a *Agent) see(w *world, o client.Object) bool {
-	w.dirty = false
+	w.settled()
 	for _, k := range a.kinds() {
 		k.put(o)(w)
 	}
-	return w.dirty
+	return w.dirty()
 }
 
 // miss is see for an object that is gone.
 func (a *Agent) miss(w *world, o client.Object, as int) bool {
-	w.dirty = false
+	w.settled()
 	a.kinds()[as].drop(nameOf(o))(w)
-	return w.dirty
+	return w.dirty()
 }
 
 // In the order of kinds.
 const (
-	aService = 4
-	aSlice   = 5
+	aService = 5
+	aSlice   = 6
 )
 
 func slice(namespace, name, service string, nodes ...string) *discoveryv1.EndpointSlice {
@@ -93,46 +94,48 @@ func TestView(t *testing.T) {
 		}
 	}
 	segment := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-	want := announce.View{
-		Nodes: []announce.Node{
-			{Name: "node-1", Ready: true, SpeakerReady: true, Links: []announce.Link{{Name: "eth0", Subnets: segment, DefaultRoutes: []config.Family{config.IPv4}}}},
-			{Name: "node-2", Links: []announce.Link{{Name: "eth7", Subnets: segment, DefaultRoutes: []config.Family{config.IPv6}}}},
-		},
-		Services: []announce.Service{{
-			Key: announce.Key{Namespace: "ns", Name: "web"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")},
-			Endpoints: map[string]int{"node-1": 1, "node-2": 2},
-		}},
+	want := []announce.Node{
+		{Name: "node-1", Ready: true, SpeakerReady: true, Links: []announce.Link{{Name: "eth0", Subnets: segment, DefaultRoutes: []config.Family{config.IPv4}}}},
+		{Name: "node-2", Links: []announce.Link{{Name: "eth7", Subnets: segment, DefaultRoutes: []config.Family{config.IPv6}}}},
 	}
 	compare := []cmp.Option{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	if diff := cmp.Diff(want, w.view(), compare...); diff != "" {
 		t.Errorf("view: -want, +got:\n%s", diff)
 	}
+	web := announce.Key{Namespace: "ns", Name: "web"}
+	wantService := &announce.Service{
+		Key: web, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: map[string]int{"node-1": 1, "node-2": 2},
+	}
+	if diff := cmp.Diff(wantService, w.service(web), compare...); diff != "" {
+		t.Errorf("service: -want, +got:\n%s", diff)
+	}
+	shown := func() int { return len(w.sharers) }
 
 	a.miss(w, slice("ns", "web-a", "web"), aSlice)
-	if got := w.view().Services[0].Endpoints; !cmp.Equal(got, map[string]int{"node-2": 1}) {
+	if got := w.service(web).Endpoints; !cmp.Equal(got, map[string]int{"node-2": 1}) {
 		t.Errorf("endpoints after a slice has gone: %v", got)
 	}
-	if a.miss(w, slice("ns", "web-a", "web"), aSlice); w.dirty {
+	if a.miss(w, slice("ns", "web-a", "web"), aSlice); w.dirty() {
 		t.Error("a slice that goes twice changes something")
 	}
-	if a.see(w, service("")); len(w.view().Services) != 0 {
+	if a.see(w, service("")); shown() != 0 {
 		t.Error("a Service without addresses is in the view")
 	}
 	a.see(w, service("192.0.2.7"))
 	other := service("192.0.2.7")
 	class := "example.com/other"
 	other.Spec.LoadBalancerClass = &class
-	if a.see(w, other); len(w.view().Services) != 0 {
+	if a.see(w, other); shown() != 0 {
 		t.Error("a Service of another class is in the view")
 	}
 	a.see(w, service("192.0.2.7"))
 	foreign := service("192.0.2.7")
 	foreign.Annotations = nil
-	if a.see(w, foreign); len(w.view().Services) != 0 {
+	if a.see(w, foreign); shown() != 0 {
 		t.Error("a Service that somebody else assigned is in the view")
 	}
 	a.see(w, service("192.0.2.7"))
-	if !a.miss(w, service(""), aService) || len(w.view().Services) != 0 {
+	if !a.miss(w, service(""), aService) || shown() != 0 {
 		t.Error("a Service that is gone is in the view")
 	}
 }
@@ -141,7 +144,7 @@ func TestView(t *testing.T) {
 func TestSeen(t *testing.T) {
 	a := testAgent(nil)
 	var seen []string
-	a.Seen = func(_ announce.Key, c *metav1.Condition) { seen = append(seen, c.Message) }
+	a.Seen = func(_ announce.Key, c *metav1.Condition, _ map[netip.Addr][]string) { seen = append(seen, c.Message) }
 	w := newWorld("node-1")
 	svc := service("192.0.2.7")
 	if !a.see(w, svc) || len(seen) > 0 {
@@ -163,7 +166,7 @@ func TestSeen(t *testing.T) {
 func TestDecides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var decided []int
-		a := testAgent(func(d Decided) { decided = append(decided, len(d.View.Services)) })
+		a := testAgent(func(d Decided) { decided = append(decided, len(d.Changed)) })
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 )
@@ -19,14 +20,18 @@ const (
 	Standin
 )
 
+// Announced reports whether this node is the one that announces the address.
+func (m Mode) Announced() bool { return m == Own || m == Fresh }
+
 // A Task is one address that a node has to answer for.
 type Task struct {
 	Addr netip.Addr
 	// Links of this node on which it answers, by name, sorted.
 	Links []string
 	Mode  Mode
-	// MACs are those to tell, as text, by link; of a Standin only.
-	MACs map[string]string
+	// MACs to tell, by the name of the link; of a Standin only, which does not answer on links
+	// that are not in it.
+	MACs map[string]net.HardwareAddr
 }
 
 // TaskOf returns what a node has to do about an address of which this has been decided; false if nothing.
@@ -47,7 +52,7 @@ func TaskOf(of []Announcement, self string, nodes []Node) (Task, bool) {
 		case a.Standin:
 			t.Mode, t.MACs = Standin, macs(a, nodes)
 			for _, l := range a.StandinLinks {
-				if t.MACs[l] != "" {
+				if t.MACs[l] != nil {
 					t.Links = append(t.Links, l)
 				}
 			}
@@ -58,8 +63,8 @@ func TaskOf(of []Announcement, self string, nodes []Node) (Task, bool) {
 }
 
 // macs returns, for each link of a standin, the MAC of the announcing node on the same segment.
-func macs(a *Announcement, nodes []Node) map[string]string {
-	out := map[string]string{}
+func macs(a *Announcement, nodes []Node) map[string]net.HardwareAddr {
+	out := map[string]net.HardwareAddr{}
 	holder, standin := byName(nodes, a.Node), byName(nodes, a.Standin)
 	if holder == nil || standin == nil {
 		return out
@@ -71,7 +76,7 @@ func macs(a *Announcement, nodes []Node) map[string]string {
 		}
 		for j := range holder.Links {
 			their := &holder.Links[j]
-			if slices.Contains(a.Links, their.Name) && their.MAC != "" && own.neighbours(their) {
+			if slices.Contains(a.Links, their.Name) && their.MAC != nil && own.neighbours(their) {
 				out[own.Name] = their.MAC
 			}
 		}

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"net"
 	"net/netip"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 
 func TestTaskOf(t *testing.T) {
 	on := func(name, mac string, subnets ...string) Link {
-		l := Link{Name: name, MAC: mac}
+		l := Link{Name: name, MAC: net.HardwareAddr(mac)}
 		for _, s := range subnets {
 			l.Subnets = append(l.Subnets, netip.MustParsePrefix(s))
 		}
@@ -34,8 +35,8 @@ func TestTaskOf(t *testing.T) {
 		"Fresh":     {"for the first time", fresh, Task{Addr: vip, Links: []string{"eth0"}, Mode: Fresh}, false},
 		"Others":    {"what another node does is nothing to do", by("b", "", "eth0"), Task{}, true},
 		"Nobody":    {"nor is what nobody does", by("", ""), Task{}, true},
-		"Standin":   {"with the MAC of the same segment", by("b", "a", "eth0", "eth1"), Task{Addr: vip, Links: []string{"eth0", "eth1"}, Mode: Standin, MACs: map[string]string{"eth0": "02:b1", "eth1": "02:b0"}}, false},
-		"ByName":    {"or of the same name", by("b", "a", "vlan7"), Task{Addr: vip, Links: []string{"vlan7"}, Mode: Standin, MACs: map[string]string{"vlan7": "02:b7"}}, false},
+		"Standin":   {"with the MAC of the same segment", by("b", "a", "eth0", "eth1"), Task{Addr: vip, Links: []string{"eth0", "eth1"}, Mode: Standin, MACs: map[string]net.HardwareAddr{"eth0": net.HardwareAddr("02:b1"), "eth1": net.HardwareAddr("02:b0")}}, false},
+		"ByName":    {"or of the same name", by("b", "a", "vlan7"), Task{Addr: vip, Links: []string{"vlan7"}, Mode: Standin, MACs: map[string]net.HardwareAddr{"vlan7": net.HardwareAddr("02:b7")}}, false},
 		"NoSegment": {"where there is none, nobody is told a wrong one", by("b", "a", "vlan8"), Task{}, true},
 		"Stranger":  {"of a node that is not known nothing is told", by("x", "a", "eth0"), Task{}, true},
 	}

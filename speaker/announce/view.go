@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 
@@ -70,8 +71,8 @@ func (p Presence) String() string {
 // A Link is a network interface that is up and speaks Ethernet.
 type Link struct {
 	Name string
-	// MAC is the address of the interface, as text.
-	MAC string
+	// MAC is the address of the interface; nil if it is not known.
+	MAC net.HardwareAddr
 	// Subnets that the interface is attached to.
 	Subnets []netip.Prefix
 	// DefaultRoutes are the families of which the default route leads over the interface.
@@ -82,7 +83,10 @@ type Link struct {
 func LinksOf(s *v1beta1.SpeakerStatus) []Link {
 	var out []Link
 	for _, i := range s.Status.Interfaces {
-		l := Link{Name: i.Name, MAC: i.MAC, DefaultRoutes: slices.Clone(i.DefaultRoutes)}
+		l := Link{Name: i.Name, DefaultRoutes: slices.Clone(i.DefaultRoutes)}
+		if mac, err := net.ParseMAC(i.MAC); err == nil {
+			l.MAC = mac
+		}
 		for _, subnet := range i.Subnets {
 			if p, err := netip.ParsePrefix(subnet); err == nil {
 				l.Subnets = append(l.Subnets, p)

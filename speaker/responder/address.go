@@ -1,6 +1,8 @@
 package responder
 
 import (
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+
 	"maps"
 	"net"
 	"net/netip"
@@ -13,7 +15,7 @@ type table map[netip.Addr]*address
 
 // address is one that a socket answers for. But for its voice it belongs to the loop.
 type address struct {
-	mode Mode
+	mode announce.Mode
 	// voice is nil where the address is not answered for any more, because somebody else has it.
 	voice atomic.Pointer[voice]
 	// seen are the claimants, by MAC, that were told of lately.
@@ -29,27 +31,27 @@ type voice struct {
 }
 
 // turn has an address answered for in the way that is desired from now on. What goes on already goes on undisturbed.
-func (l *loop) turn(s *socket, e *address, a *Address) {
+func (l *loop) turn(s *socket, e *address, a *announce.Task) {
 	was, v, t := e.mode, e.voice.Load(), target{s.link.Index, a.Addr}
 	e.mode = a.Mode
 	switch a.Mode {
-	case Own, Fresh:
-		if v != nil && was.announced() || v == nil && was == a.Mode {
+	case announce.Own, announce.Fresh:
+		if v != nil && was.Announced() || v == nil && was == a.Mode {
 			return
 		}
-		e.voice.Store(&voice{mac: s.link.MAC, probing: a.Mode == Fresh})
-		if a.Mode == Fresh {
+		e.voice.Store(&voice{mac: s.link.MAC, probing: a.Mode == announce.Fresh})
+		if a.Mode == announce.Fresh {
 			l.schedule.start(t, fresh, time.Now())
 		} else {
 			l.schedule.start(t, gained, time.Now())
 		}
-	case Yielding:
+	case announce.Yielding:
 		// Who stood in goes on to tell what it told: traffic was never this node's.
 		l.schedule.drop(t)
 		if v != nil && v.probing {
 			e.voice.Store(&voice{mac: v.mac})
 		}
-	case Standin:
+	case announce.Standin:
 		l.schedule.drop(t)
 		e.voice.Store(&voice{mac: a.MACs[s.link.Name]})
 	}

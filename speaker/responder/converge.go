@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
@@ -51,19 +52,19 @@ func (l *loop) converge() {
 
 // able returns the socket of a link, nil if there is none, and those of the addresses that can be answered
 // for there: to yield takes having answered, and to stand in, a MAC address to tell.
-func (l *loop) able(k link.Link, addrs []*Address) (*socket, []*Address) {
+func (l *loop) able(k link.Link, addrs []*announce.Task) (*socket, []*announce.Task) {
 	s := l.sockets[k.Index]
 	if s != nil && (s.link.Name != k.Name || !bytes.Equal(s.link.MAC, k.MAC)) {
 		l.shut(k.Index)
 		s = nil
 	}
-	return s, slices.DeleteFunc(addrs, func(a *Address) bool {
-		return a.Mode == Yielding && !s.has(a.Addr) || a.Mode == Standin && a.MACs[k.Name] == nil
+	return s, slices.DeleteFunc(addrs, func(a *announce.Task) bool {
+		return a.Mode == announce.Yielding && !s.has(a.Addr) || a.Mode == announce.Standin && a.MACs[k.Name] == nil
 	})
 }
 
 // serve answers for the addresses on a link.
-func (l *loop) serve(k link.Link, s *socket, addrs []*Address) error {
+func (l *loop) serve(k link.Link, s *socket, addrs []*announce.Task) error {
 	if s == nil {
 		var err error
 		if s, err = l.start(k); err != nil {
@@ -74,7 +75,7 @@ func (l *loop) serve(k link.Link, s *socket, addrs []*Address) error {
 	for _, a := range addrs {
 		e, had := before[a.Addr]
 		if !had {
-			e = &address{mode: Yielding} // as what was yielded: not answered for, and gained by any other mode
+			e = &address{mode: announce.Yielding} // as what was yielded: not answered for, and gained by any other mode
 		}
 		after[a.Addr] = e
 	}
@@ -134,7 +135,7 @@ func (l *loop) observe() {
 	o := &Observed{Errors: l.errs}
 	for _, s := range l.sockets {
 		for a, e := range *s.table.Load() {
-			if e.mode.announced() && e.voice.Load() != nil {
+			if e.mode.Announced() && e.voice.Load() != nil {
 				o.Answering = append(o.Answering, a)
 			}
 		}
@@ -154,8 +155,8 @@ func (l *loop) observe() {
 }
 
 // perLink returns the addresses of one family of each link, by its name.
-func perLink(all []Address, wanted func(netip.Addr) bool) map[string][]*Address {
-	out := map[string][]*Address{}
+func perLink(all []announce.Task, wanted func(netip.Addr) bool) map[string][]*announce.Task {
+	out := map[string][]*announce.Task{}
 	for i := range all {
 		a := &all[i]
 		if !wanted(a.Addr) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/neighbour"
 )
 
@@ -28,16 +29,16 @@ func (l *loop) hear(c claim) {
 	switch {
 	case v == nil, c.Kind == neighbour.Probe && !v.probing: // it has changed since
 	case l.macs[string(c.MAC)]: // we hear ourselves, perhaps over another link
-	case e.mode == Yielding:
+	case e.mode == announce.Yielding:
 		e.voice.Store(nil)
 	case v.probing: // RFC 5227, section 2.1.1
 		e.voice.Store(nil)
 		l.schedule.drop(target{c.socket.link.Index, c.Addr})
 		l.see(c, true)
 		l.observe()
-	case e.mode == Standin && bytes.Equal(c.MAC, v.mac): // the one that it is answered for
+	case e.mode == announce.Standin && bytes.Equal(c.MAC, v.mac): // the one that it is answered for
 	default:
-		if e.mode.announced() && now.Sub(e.defended) >= defendInterval {
+		if e.mode.Announced() && now.Sub(e.defended) >= defendInterval {
 			e.defended = now
 			l.schedule.hasten(target{c.socket.link.Index, c.Addr}, now)
 		}

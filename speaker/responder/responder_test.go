@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/time/rate"
 
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
@@ -138,7 +139,7 @@ func (f family) run(t *testing.T, budget *rate.Limiter, story func(t *testing.T,
 
 func eth(index int, name string) link.Link { return link.Link{Index: index, Name: name, MAC: ourMAC} }
 
-func on(a netip.Addr, links ...string) Address { return Address{Addr: a, Links: links} }
+func on(a netip.Addr, links ...string) announce.Task { return announce.Task{Addr: a, Links: links} }
 
 func expect(t *testing.T, what string, want, got []string) {
 	t.Helper()
@@ -149,7 +150,7 @@ func expect(t *testing.T, what string, want, got []string) {
 
 func TestAnswers(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{Links: []link.Link{eth(1, "eth0"), eth(2, "eth1")}, Addresses: []Address{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0"), eth(2, "eth1")}, Addresses: []announce.Task{on(r.vip, "eth0")}})
 		synctest.Wait()
 		expect(t, "on gain", r.claims(ourMAC), r.links["eth0"].sent())
 		if r.links["eth1"] != nil {
@@ -175,7 +176,7 @@ func TestAnswers(t *testing.T) {
 			expect(t, "somebody else's claim of ours is never answered, and defended against once", want, r.links["eth0"].sent())
 		}
 
-		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.them, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []announce.Task{on(r.them, "eth0")}})
 		synctest.Wait()
 		r.links["eth0"].sent()
 		r.links["eth0"].in <- r.ask(r.them, r.vip) // was queued under the old filter
@@ -191,12 +192,12 @@ func TestProbed(t *testing.T) {
 		events []event
 		want   uint64
 	}{
-		"Own":      {"it is ours", []event{desire(Own)}, 1},
-		"Settled":  {"it is ours", []event{desire(Fresh), wait(5 * time.Second)}, 1},
-		"Probing":  {"it is not ours yet", []event{desire(Fresh)}, 0},
-		"Yielding": {"it is not the neighbour's", []event{desire(Own), wait(ms), desire(Yielding)}, 1},
-		"Early":    {"what is yielded is probed for no more", []event{desire(Fresh), wait(ms), desire(Yielding)}, 1},
-		"Standin":  {"it is somebody's", []event{desire(Standin)}, 1},
+		"Own":      {"it is ours", []event{desire(announce.Own)}, 1},
+		"Settled":  {"it is ours", []event{desire(announce.Fresh), wait(5 * time.Second)}, 1},
+		"Probing":  {"it is not ours yet", []event{desire(announce.Fresh)}, 0},
+		"Yielding": {"it is not the neighbour's", []event{desire(announce.Own), wait(ms), desire(announce.Yielding)}, 1},
+		"Early":    {"what is yielded is probed for no more", []event{desire(announce.Fresh), wait(ms), desire(announce.Yielding)}, 1},
+		"Standin":  {"it is somebody's", []event{desire(announce.Standin)}, 1},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +215,7 @@ func TestProbed(t *testing.T) {
 // TestRefreshes has an address told again about once a minute, for ever.
 func TestRefreshes(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []announce.Task{on(r.vip, "eth0")}})
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		r.links["eth0"].sent()
@@ -291,7 +292,7 @@ func TestBudget(t *testing.T) {
 // TestManyClaimants has an address claimed by ever new MACs.
 func TestManyClaimants(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []announce.Task{on(r.vip, "eth0")}})
 		synctest.Wait()
 		for i := range 100 {
 			r.links["eth0"].send(t, r.claim[0](r.vip, net.HardwareAddr{2, 0, 0, 0, 1, byte(i)}))
@@ -306,27 +307,27 @@ func TestManyClaimants(t *testing.T) {
 // TestFilterStays: the kernel's filter is replaced only if the addresses are others.
 func TestFilterStays(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		set := func(addrs ...Address) int {
+		set := func(addrs ...announce.Task) int {
 			r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: addrs})
 			synctest.Wait()
 			return r.links["eth0"].admits
 		}
-		as := func(a netip.Addr, m Mode) Address {
-			return Address{Addr: a, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": theirMAC}}
+		as := func(a netip.Addr, m announce.Mode) announce.Task {
+			return announce.Task{Addr: a, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": theirMAC}}
 		}
-		first := set(as(r.vip, Own))
-		for _, m := range []Mode{Own, Fresh, Standin, Yielding, Own} {
+		first := set(as(r.vip, announce.Own))
+		for _, m := range []announce.Mode{announce.Own, announce.Fresh, announce.Standin, announce.Yielding, announce.Own} {
 			if got := set(as(r.vip, m)); got != first {
 				t.Errorf("mode %d: replaced", m)
 			}
 		}
-		if got := set(as(r.other, Own), as(r.vip, Own), as(r.vip, Own)); got != first+1 {
+		if got := set(as(r.other, announce.Own), as(r.vip, announce.Own), as(r.vip, announce.Own)); got != first+1 {
 			t.Errorf("another address: replaced %d times, want once", got-first)
 		}
-		if got := set(as(r.vip, Own), as(r.other, Own)); got != first+1 {
+		if got := set(as(r.vip, announce.Own), as(r.other, announce.Own)); got != first+1 {
 			t.Errorf("another order: replaced %d times, want once", got-first)
 		}
-		if got := set(as(r.other, Own)); got != first+2 {
+		if got := set(as(r.other, announce.Own)); got != first+2 {
 			t.Errorf("an address less: replaced %d times, want twice", got-first)
 		}
 	})
@@ -334,16 +335,16 @@ func TestFilterStays(t *testing.T) {
 
 func TestLinkComesLater(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{Links: nil, Addresses: []Address{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: nil, Addresses: []announce.Task{on(r.vip, "eth0")}})
 		synctest.Wait()
-		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []announce.Task{on(r.vip, "eth0")}})
 		synctest.Wait()
 		expect(t, "when the link appears", r.claims(ourMAC), r.links["eth0"].sent())
 
 		moved := eth(1, "eth0")
 		moved.MAC = theirMAC
 		old := r.links["eth0"]
-		r.Set(Desired{Links: []link.Link{moved}, Addresses: []Address{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{moved}, Addresses: []announce.Task{on(r.vip, "eth0")}})
 		synctest.Wait()
 		expect(t, "when its MAC changes", r.claims(theirMAC),
 			r.links["eth0"].sent())
@@ -358,7 +359,7 @@ func TestLinkComesLater(t *testing.T) {
 func TestFailureIsTriedAgain(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
 		r.fail.Store("eth0", errors.New("operation not permitted"))
-		r.Set(Desired{Links: []link.Link{eth(1, "eth0"), eth(2, "eth1")}, Addresses: []Address{on(r.vip, "eth0"), on(r.them, "eth1")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0"), eth(2, "eth1")}, Addresses: []announce.Task{on(r.vip, "eth0"), on(r.them, "eth1")}})
 		synctest.Wait()
 		if diff := cmp.Diff(map[string]string{"eth0": "operation not permitted"}, r.Observed().Errors); diff != "" {
 			t.Errorf("errors: -want, +got:\n%s", diff)
@@ -379,7 +380,7 @@ func TestFailureIsTriedAgain(t *testing.T) {
 
 func TestGroups(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(r.vip, "eth0")}})
+		r.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []announce.Task{on(r.vip, "eth0")}})
 		synctest.Wait()
 		same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 		if diff := cmp.Diff(r.groups, r.links["eth0"].groups, same); diff != "" {
@@ -391,7 +392,7 @@ func TestGroups(t *testing.T) {
 // TestFamilies has each protocol leave the other's addresses alone.
 func TestFamilies(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
-		var all []Address
+		var all []announce.Task
 		for _, f := range families {
 			all = append(all, on(f.vip, "eth0"))
 		}

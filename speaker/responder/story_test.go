@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
@@ -28,17 +29,17 @@ type story struct {
 type event func(s *story)
 
 // desire sets how the address is to be answered for, by a node with two links.
-func desire(m Mode) event {
+func desire(m announce.Mode) event {
 	return func(s *story) {
 		second := link.Link{Index: 2, Name: "eth1", MAC: secondMAC}
 		s.Set(Desired{
 			Links: []link.Link{eth(1, "eth0"), second}, Retell: s.retell,
-			Addresses: []Address{{Addr: s.vip, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": theirMAC}}},
+			Addresses: []announce.Task{{Addr: s.vip, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": theirMAC}}},
 		})
 	}
 }
 
-func retell(m Mode) event {
+func retell(m announce.Mode) event {
 	return func(s *story) {
 		s.retell++
 		desire(m)(s)
@@ -46,7 +47,7 @@ func retell(m Mode) event {
 }
 
 func leave(s *story) {
-	s.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []Address{on(s.them, "eth0")}})
+	s.Set(Desired{Links: []link.Link{eth(1, "eth0")}, Addresses: []announce.Task{on(s.them, "eth0")}})
 	synctest.Wait()
 	s.links["eth0"].sent()
 }
@@ -123,68 +124,70 @@ var (
 func TestStories(t *testing.T) {
 	burst := []string{"0s claim", "300ms claim", "1s claim", "3s claim"}
 	probing := []string{"0s probe", "100ms claim", "400ms claim", "1s probe", "1.1s claim", "2s probe", "3.1s claim"}
-	after := func(events ...event) []event { return append([]event{desire(Own), wait(5 * time.Second)}, events...) }
+	after := func(events ...event) []event {
+		return append([]event{desire(announce.Own), wait(5 * time.Second)}, events...)
+	}
 	and := func(more ...string) []string { return append(slices.Clone(burst), more...) }
 	cases := map[string]struct {
 		reason string
 		events []event
 		want   []string
 	}{
-		"Own":         {"told four times, as some miss the first", []event{desire(Own), wait(40 * time.Second)}, burst},
-		"OwnAgain":    {"the same desire changes nothing", []event{desire(Own), wait(500 * ms), desire(Own), wait(5 * time.Second)}, burst},
-		"OwnToFresh":  {"what is answered for already needs no probe", []event{desire(Own), wait(500 * ms), desire(Fresh), wait(5 * time.Second)}, burst},
+		"Own":         {"told four times, as some miss the first", []event{desire(announce.Own), wait(40 * time.Second)}, burst},
+		"OwnAgain":    {"the same desire changes nothing", []event{desire(announce.Own), wait(500 * ms), desire(announce.Own), wait(5 * time.Second)}, burst},
+		"OwnToFresh":  {"what is answered for already needs no probe", []event{desire(announce.Own), wait(500 * ms), desire(announce.Fresh), wait(5 * time.Second)}, burst},
 		"OwnAnswers":  {"who asks is told, and who probes", after(asked, wait(ms)), and("5s answer")},
-		"Returns":     {"what left is gained again", after(leave, wait(ms), desire(Own), wait(ms)), and("5.001s claim")},
+		"Returns":     {"what left is gained again", after(leave, wait(ms), desire(announce.Own), wait(ms)), and("5.001s claim")},
 		"OwnFrames":   {"our own frames may come back to us", after(claimed(ourMAC), claimed(secondMAC), wait(time.Second)), burst},
-		"Retold":      {"a burst again", after(retell(Own), wait(5*time.Second)), and("5s claim", "5.3s claim", "6s claim", "8s claim")},
-		"RetoldEarly": {"a burst begins again", []event{desire(Own), wait(500 * ms), retell(Own), wait(5 * time.Second)}, []string{"0s claim", "300ms claim", "500ms claim", "800ms claim", "1.5s claim", "3.5s claim"}},
+		"Retold":      {"a burst again", after(retell(announce.Own), wait(5*time.Second)), and("5s claim", "5.3s claim", "6s claim", "8s claim")},
+		"RetoldEarly": {"a burst begins again", []event{desire(announce.Own), wait(500 * ms), retell(announce.Own), wait(5 * time.Second)}, []string{"0s claim", "300ms claim", "500ms claim", "800ms claim", "1.5s claim", "3.5s claim"}},
 
-		"Fresh":         {"probed for, and claimed a little later", []event{desire(Fresh), wait(40 * time.Second)}, probing},
-		"FreshAnswers":  {"answered for at once (RFC 4429)", []event{desire(Fresh), wait(ms), asked, wait(ms)}, []string{"0s probe", "1ms answer"}},
-		"FreshToOwn":    {"the probing goes on", []event{desire(Fresh), wait(500 * ms), desire(Own), wait(10 * time.Second)}, probing},
-		"FreshRetold":   {"the probing goes on", []event{desire(Fresh), wait(500 * ms), retell(Fresh), wait(10 * time.Second)}, probing},
-		"FreshOwnFrame": {"our own frames may come back to us", []event{desire(Fresh), wait(500 * ms), claimed(ourMAC), wait(10 * time.Second)}, probing},
-		"FreshTaken": {"somebody has it: silence", []event{desire(Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), asked, desire(Fresh), wait(10 * time.Second)},
+		"Fresh":         {"probed for, and claimed a little later", []event{desire(announce.Fresh), wait(40 * time.Second)}, probing},
+		"FreshAnswers":  {"answered for at once (RFC 4429)", []event{desire(announce.Fresh), wait(ms), asked, wait(ms)}, []string{"0s probe", "1ms answer"}},
+		"FreshToOwn":    {"the probing goes on", []event{desire(announce.Fresh), wait(500 * ms), desire(announce.Own), wait(10 * time.Second)}, probing},
+		"FreshRetold":   {"the probing goes on", []event{desire(announce.Fresh), wait(500 * ms), retell(announce.Fresh), wait(10 * time.Second)}, probing},
+		"FreshOwnFrame": {"our own frames may come back to us", []event{desire(announce.Fresh), wait(500 * ms), claimed(ourMAC), wait(10 * time.Second)}, probing},
+		"FreshTaken": {"somebody has it: silence", []event{desire(announce.Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), asked, desire(announce.Fresh), wait(10 * time.Second)},
 			[]string{"0s probe", "50ms seen 3 probing"}},
-		"FreshTakenLate": {"somebody was slow", []event{desire(Fresh), wait(3500 * ms), claimed(strangerMAC), wait(50 * ms), asked, wait(10 * time.Second)},
+		"FreshTakenLate": {"somebody was slow", []event{desire(announce.Fresh), wait(3500 * ms), claimed(strangerMAC), wait(50 * ms), asked, wait(10 * time.Second)},
 			append(slices.Clone(probing), "3.5s seen 3 probing")},
-		"FreshTakenWhileOwn": {"what is desired meanwhile does not end the probing", []event{desire(Fresh), wait(50 * ms), desire(Own), claimed(strangerMAC), wait(5 * time.Second)},
+		"FreshTakenWhileOwn": {"what is desired meanwhile does not end the probing", []event{desire(announce.Fresh), wait(50 * ms), desire(announce.Own), claimed(strangerMAC), wait(5 * time.Second)},
 			[]string{"0s probe", "50ms seen 3 probing"}},
-		"FreshTakenToOwn": {"another mode ends the silence", []event{desire(Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), desire(Own), wait(50 * ms), asked, wait(50 * ms)},
+		"FreshTakenToOwn": {"another mode ends the silence", []event{desire(announce.Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), desire(announce.Own), wait(50 * ms), asked, wait(50 * ms)},
 			[]string{"0s probe", "50ms seen 3 probing", "100ms claim", "150ms answer"}},
-		"FreshTakenReturns": {"so does leaving and returning", []event{desire(Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), leave, wait(50 * ms), desire(Fresh), wait(50 * ms)},
+		"FreshTakenReturns": {"so does leaving and returning", []event{desire(announce.Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), leave, wait(50 * ms), desire(announce.Fresh), wait(50 * ms)},
 			[]string{"0s probe", "50ms seen 3 probing", "150ms probe"}},
-		"FreshTakenToYielding": {"what is silent does not begin to yield", []event{desire(Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), desire(Yielding), wait(50 * ms), asked, wait(ms)},
+		"FreshTakenToYielding": {"what is silent does not begin to yield", []event{desire(announce.Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), desire(announce.Yielding), wait(50 * ms), asked, wait(ms)},
 			[]string{"0s probe", "50ms seen 3 probing"}},
-		"FreshRival": {"who probes too is let go first (RFC 5227, section 2.1.1)", []event{desire(Fresh), wait(50 * ms), probed, wait(10 * time.Second)},
+		"FreshRival": {"who probes too is let go first (RFC 5227, section 2.1.1)", []event{desire(announce.Fresh), wait(50 * ms), probed, wait(10 * time.Second)},
 			[]string{"0s probe", "50ms seen 2 probing"}},
-		"FreshOver": {"afterwards it is like any other", []event{desire(Fresh), wait(5 * time.Second), claimed(strangerMAC), wait(ms)},
+		"FreshOver": {"afterwards it is like any other", []event{desire(announce.Fresh), wait(5 * time.Second), claimed(strangerMAC), wait(ms)},
 			append(slices.Clone(probing), "5s claim", "5s seen 3")},
 
 		"Defended": {"once in ten seconds; told once a second", after(
 			claimed(strangerMAC), wait(500*ms), claimed(strangerMAC), wait(600*ms), claimed(strangerMAC), wait(9*time.Second), claimed(strangerMAC), wait(ms)),
 			and("5s claim", "5s seen 3", "6.1s seen 3", "15.1s claim", "15.1s seen 3")},
 		"TwoStrangers":  {"each is told of", after(claimed(strangerMAC), claimed(theirMAC), wait(ms)), and("5s claim", "5s seen 3", "5s seen 2")},
-		"DefendedEarly": {"the next of the burst comes at once", []event{desire(Own), wait(500 * ms), claimed(strangerMAC), wait(5 * time.Second)}, []string{"0s claim", "300ms claim", "500ms claim", "500ms seen 3", "2.5s claim"}},
+		"DefendedEarly": {"the next of the burst comes at once", []event{desire(announce.Own), wait(500 * ms), claimed(strangerMAC), wait(5 * time.Second)}, []string{"0s claim", "300ms claim", "500ms claim", "500ms seen 3", "2.5s claim"}},
 
-		"Yielding":        {"answered for until the new node claims it, and not told of", after(desire(Yielding), wait(50*ms), asked, wait(50*ms), claimed(theirMAC), asked, wait(2*time.Minute)), and("5.05s answer")},
-		"YieldingOwn":     {"our own frames may come back to us", after(desire(Yielding), wait(50*ms), claimed(ourMAC), asked, wait(50*ms)), and("5.05s answer")},
-		"YieldingEarly":   {"what is yielded is claimed no more", []event{desire(Own), wait(500 * ms), desire(Yielding), wait(2 * time.Minute)}, burst[:2]},
-		"YieldingUnknown": {"what was not answered for needs not be yielded", []event{desire(Yielding), wait(5 * time.Second)}, nil},
-		"YieldingToOwn":   {"gained again", after(desire(Yielding), wait(50*ms), desire(Own), wait(50*ms)), and("5.05s claim")},
-		"YieldedToOwn":    {"gained again", after(desire(Yielding), wait(50*ms), claimed(theirMAC), desire(Own), wait(50*ms), asked, wait(50*ms)), and("5.05s claim", "5.1s answer")},
-		"YieldingRetold":  {"not ours to tell of", after(desire(Yielding), wait(50*ms), retell(Yielding), wait(time.Second)), burst},
+		"Yielding":        {"answered for until the new node claims it, and not told of", after(desire(announce.Yielding), wait(50*ms), asked, wait(50*ms), claimed(theirMAC), asked, wait(2*time.Minute)), and("5.05s answer")},
+		"YieldingOwn":     {"our own frames may come back to us", after(desire(announce.Yielding), wait(50*ms), claimed(ourMAC), asked, wait(50*ms)), and("5.05s answer")},
+		"YieldingEarly":   {"what is yielded is claimed no more", []event{desire(announce.Own), wait(500 * ms), desire(announce.Yielding), wait(2 * time.Minute)}, burst[:2]},
+		"YieldingUnknown": {"what was not answered for needs not be yielded", []event{desire(announce.Yielding), wait(5 * time.Second)}, nil},
+		"YieldingToOwn":   {"gained again", after(desire(announce.Yielding), wait(50*ms), desire(announce.Own), wait(50*ms)), and("5.05s claim")},
+		"YieldedToOwn":    {"gained again", after(desire(announce.Yielding), wait(50*ms), claimed(theirMAC), desire(announce.Own), wait(50*ms), asked, wait(50*ms)), and("5.05s claim", "5.1s answer")},
+		"YieldingRetold":  {"not ours to tell of", after(desire(announce.Yielding), wait(50*ms), retell(announce.Yielding), wait(time.Second)), burst},
 
-		"Standin":         {"answered for with the MAC of its node, and never claimed", []event{desire(Standin), wait(2 * time.Minute), asked, wait(ms)}, []string{"2m0s answer for them"}},
-		"StandinOwner":    {"its node may claim it", []event{desire(Standin), wait(50 * ms), claimed(theirMAC), wait(50 * ms), asked, wait(50 * ms)}, []string{"100ms answer for them"}},
-		"StandinStranger": {"a stranger is told of, but it is not ours to defend", []event{desire(Standin), wait(50 * ms), claimed(strangerMAC), wait(50 * ms)}, []string{"50ms seen 3"}},
-		"StandinToOwn":    {"gained", []event{desire(Standin), wait(50 * ms), desire(Own), wait(50 * ms), asked, wait(50 * ms)}, []string{"50ms claim", "100ms answer"}},
+		"Standin":         {"answered for with the MAC of its node, and never claimed", []event{desire(announce.Standin), wait(2 * time.Minute), asked, wait(ms)}, []string{"2m0s answer for them"}},
+		"StandinOwner":    {"its node may claim it", []event{desire(announce.Standin), wait(50 * ms), claimed(theirMAC), wait(50 * ms), asked, wait(50 * ms)}, []string{"100ms answer for them"}},
+		"StandinStranger": {"a stranger is told of, but it is not ours to defend", []event{desire(announce.Standin), wait(50 * ms), claimed(strangerMAC), wait(50 * ms)}, []string{"50ms seen 3"}},
+		"StandinToOwn":    {"gained", []event{desire(announce.Standin), wait(50 * ms), desire(announce.Own), wait(50 * ms), asked, wait(50 * ms)}, []string{"50ms claim", "100ms answer"}},
 		"StandinToYield": {"what its node has is told until another claims it, even that node itself", []event{
-			desire(Standin), wait(50 * ms), desire(Yielding), wait(50 * ms), asked, wait(50 * ms), claimed(theirMAC), asked, wait(50 * ms),
+			desire(announce.Standin), wait(50 * ms), desire(announce.Yielding), wait(50 * ms), asked, wait(50 * ms), claimed(theirMAC), asked, wait(50 * ms),
 		}, []string{"100ms answer for them"}},
-		"OwnToStandin":   {"claimed no more", []event{desire(Own), wait(500 * ms), desire(Standin), wait(2 * time.Minute), asked, wait(ms)}, []string{"0s claim", "300ms claim", "2m0.5s answer for them"}},
-		"StandinRetold":  {"not ours to tell of", []event{desire(Standin), wait(50 * ms), retell(Standin), wait(time.Second)}, nil},
-		"YieldedStandin": {"answered for again", after(desire(Yielding), wait(50*ms), claimed(theirMAC), desire(Standin), wait(50*ms), asked, wait(50*ms)), and("5.1s answer for them")},
+		"OwnToStandin":   {"claimed no more", []event{desire(announce.Own), wait(500 * ms), desire(announce.Standin), wait(2 * time.Minute), asked, wait(ms)}, []string{"0s claim", "300ms claim", "2m0.5s answer for them"}},
+		"StandinRetold":  {"not ours to tell of", []event{desire(announce.Standin), wait(50 * ms), retell(announce.Standin), wait(time.Second)}, nil},
+		"YieldedStandin": {"answered for again", after(desire(announce.Yielding), wait(50*ms), claimed(theirMAC), desire(announce.Standin), wait(50*ms), asked, wait(50*ms)), and("5.1s answer for them")},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -205,11 +208,11 @@ func TestObserved(t *testing.T) {
 		events []event
 		want   bool
 	}{
-		"Own":      {[]event{desire(Own)}, true},
-		"Fresh":    {[]event{desire(Fresh)}, true},
-		"Taken":    {[]event{desire(Fresh), wait(ms), claimed(strangerMAC)}, false},
-		"Yielding": {[]event{desire(Own), wait(ms), desire(Yielding)}, false},
-		"Standin":  {[]event{desire(Standin)}, false},
+		"Own":      {[]event{desire(announce.Own)}, true},
+		"Fresh":    {[]event{desire(announce.Fresh)}, true},
+		"Taken":    {[]event{desire(announce.Fresh), wait(ms), claimed(strangerMAC)}, false},
+		"Yielding": {[]event{desire(announce.Own), wait(ms), desire(announce.Yielding)}, false},
+		"Standin":  {[]event{desire(announce.Standin)}, false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

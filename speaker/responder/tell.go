@@ -79,7 +79,7 @@ func (l *loop) retell() {
 	now := time.Now()
 	for i, s := range l.sockets {
 		for a, e := range *s.table.Load() {
-			if v := e.voice.Load(); e.mode.announced() && v != nil && !v.probing {
+			if v := e.voice.Load(); e.mode.Announced() && v != nil && !v.probing {
 				l.schedule.restart(target{i, a}, retold, now)
 			}
 		}

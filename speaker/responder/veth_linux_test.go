@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
@@ -128,13 +129,13 @@ func (s *segment) start(node string, p Protocol) *speaker {
 	return r
 }
 
-func (r *speaker) announce(addrs ...netip.Addr) { r.as(Own, nil, addrs...) }
+func (r *speaker) announce(addrs ...netip.Addr) { r.as(announce.Own, nil, addrs...) }
 
 // as has addresses answered for in some mode; mac is for Standin.
-func (r *speaker) as(m Mode, mac net.HardwareAddr, addrs ...netip.Addr) {
+func (r *speaker) as(m announce.Mode, mac net.HardwareAddr, addrs ...netip.Addr) {
 	d := Desired{Links: []link.Link{r.link}}
 	for _, a := range addrs {
-		d.Addresses = append(d.Addresses, Address{Addr: a, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": mac}})
+		d.Addresses = append(d.Addresses, announce.Task{Addr: a, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": mac}})
 	}
 	r.Set(d)
 }
@@ -294,7 +295,7 @@ func TestHandOver(t *testing.T) {
 			a, b := s.start(nodeA, f.protocol), s.start(nodeB, f.protocol)
 			a.announce(f.vip)
 			s.eventually("a answers", func() bool { return len(a.Observed().Answering) == 1 }, func() string { return fmt.Sprint(a.Observed().Errors) })
-			a.as(Yielding, nil, f.vip)
+			a.as(announce.Yielding, nil, f.vip)
 			s.forget(f)
 			s.call(f)
 			s.knows("who yields still answers", f.vip, a.link.MAC, "REACHABLE")
@@ -318,7 +319,7 @@ func TestStandin(t *testing.T) {
 		t.Run(f.protocol.Name(), func(t *testing.T) {
 			s := newSegment(t)
 			a, b := s.start(nodeA, f.protocol), s.start(nodeB, f.protocol)
-			a.as(Standin, b.link.MAC, f.vip)
+			a.as(announce.Standin, b.link.MAC, f.vip)
 			s.eventually("the neighbour finds the address at b", func() bool {
 				s.call(f)
 				return strings.Contains(s.run(peer, "ip neigh show dev br0 to "+f.vip.String()), "lladdr "+b.link.MAC.String())
@@ -332,7 +333,7 @@ func TestStandin(t *testing.T) {
 
 			b.announce(f.vip)
 			s.eventually("b claims", func() bool { return b.Stats.Claims.Load() > 0 }, func() string { return fmt.Sprint(b.Observed().Errors) })
-			a.as(Standin, net.HardwareAddr{2, 0, 0, 0, 0, 77}, f.vip)
+			a.as(announce.Standin, net.HardwareAddr{2, 0, 0, 0, 0, 77}, f.vip)
 			s.release(b)
 			b.announce(f.vip)
 			s.eventually("b is a stranger to who stands in for another", func() bool { g := a.seen.Load(); return g != nil && bytes.Equal(g.MAC, b.link.MAC) },
@@ -366,7 +367,7 @@ func TestConflict(t *testing.T) {
 
 			prefix := map[bool]string{true: "/32", false: "/128 nodad"}[f.vip.Is4()]
 			s.run(peer, "ip addr add "+f.vip.String()+prefix+" dev br0")
-			a.as(Fresh, nil, f.vip)
+			a.as(announce.Fresh, nil, f.vip)
 			s.eventually("the neighbour answers a's probe", saw(a, bridge, true), said(a))
 			s.eventually("a does not announce it", func() bool { return len(a.Observed().Answering) == 0 }, said(a))
 			if p := a.Stats.Probes.Load(); p == 0 {

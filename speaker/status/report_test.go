@@ -3,11 +3,14 @@ package status
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -29,6 +32,16 @@ func nobody(r announce.Reason, why string) announce.Announcement {
 	return announce.Announcement{Service: web, Address: four, Reason: r, Message: why}
 }
 
+func recorded(pairs ...any) map[netip.Addr][]string {
+	out := map[netip.Addr][]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		out[pairs[i].(netip.Addr)] = []string{pairs[i+1].(string)}
+	}
+	return out
+}
+
+var compareAddrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+
 func TestReports(t *testing.T) {
 	healthy := func(names ...string) []announce.Node {
 		out := []announce.Node{{Name: "a", Ready: true}, {Name: "b", SpeakerReady: true}}
@@ -46,32 +59,31 @@ func TestReports(t *testing.T) {
 	}{
 		"Announcer": {
 			"who announces reports", []announce.Announcement{by4("c")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)"},
+			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)", recorded(four, "c"), nil},
 		},
 		"FirstOfTwo": {
 			"of two announcers that of the first address", []announce.Announcement{by4("d"), by6("c")}, healthy("c", "d"), "d",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)"},
+			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)", recorded(four, "d", six, "c"), nil},
 		},
 		"HalfAnnounced": {
 			"an address that nobody announces makes the condition false", []announce.Announcement{nobody(announce.NoNode, "no node is known"), by6("d")},
 			healthy("c", "d"), "d",
-			Report{web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)"},
+			Report{web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)", recorded(six, "d"), nil},
 		},
 		"Nobody": {
 			"where nobody announces, the first healthy node reports", []announce.Announcement{nobody(announce.NoEndpoints, "no pods")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods"},
+			Report{web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods", recorded(), nil},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range tc.nodes {
-				got := Reports(announce.Plan{Announcements: tc.plan}, tc.nodes, n.Name)
-				var want []Report
-				if n.Name == tc.who {
-					want = []Report{tc.want}
+				got, ok := reportOf(tc.plan, tc.nodes, n.Name)
+				if ok != (n.Name == tc.who) {
+					t.Errorf("%s: %s reports: %t", tc.reason, n.Name, ok)
 				}
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("\n%s\nReports(…) of %s: -want, +got:\n%s", tc.reason, n.Name, diff)
+				if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreUnexported(Report{}), compareAddrs); ok && diff != "" {
+					t.Errorf("\n%s\nreport of %s: -want, +got:\n%s", tc.reason, n.Name, diff)
 				}
 			}
 		})
@@ -127,5 +139,70 @@ func TestFill(t *testing.T) {
 	}
 	if c := s.Conditions[0]; c.Status != metav1.ConditionFalse || c.Message != "eth0: refused; eth1: gone" {
 		t.Errorf("condition %+v", c)
+	}
+}
+
+// What is recorded says who announces. Who is next is not written for its own sake.
+func TestSays(t *testing.T) {
+	a := by4("c")
+	a.Next = "d"
+	r := report([]announce.Announcement{a, nobody(announce.NoNode, "why")})
+	r.of[1].Address = six
+	c := r.condition(1)
+	cases := map[string]struct {
+		reason string
+		record map[netip.Addr][]string
+		says   bool
+		want   string
+	}{
+		"Nothing": {"nothing is recorded", nil, false, "192.0.2.7=c,d"},
+		"Same":    {"all that matters is", map[netip.Addr][]string{four: {"c", "e"}}, true, "192.0.2.7=c,e"},
+		"Other":   {"another announces", map[netip.Addr][]string{four: {"d", "c"}}, false, "192.0.2.7=c,d"},
+		"Kept":    {"what is not announced keeps its record", map[netip.Addr][]string{six: {"d"}}, false, "192.0.2.7=c,d; 2001:db8::7=d"},
+		"Former":  {"an address that is not the Service's any more does not", map[netip.Addr][]string{netip.MustParseAddr("192.0.2.9"): {"d"}}, false, "192.0.2.7=c,d"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := r.Says(&c, tc.record); got != tc.says {
+				t.Errorf("%s: says %t", tc.reason, got)
+			}
+			if got := kube.AnnouncersText(r.merge(tc.record)); got != tc.want {
+				t.Errorf("%s: written %q, want %q", tc.reason, got, tc.want)
+			}
+		})
+	}
+	if r.Says(nil, r.Record) {
+		t.Error("no condition says it")
+	}
+}
+
+// An address stays in its slice and keeps its time; what is added fills what there is.
+func TestPack(t *testing.T) {
+	then, now := metav1.NewTime(time.Unix(1, 0)), metav1.NewTime(time.Unix(2, 0))
+	on := func(i int) v1beta1.AddressAnnouncement {
+		return v1beta1.AddressAnnouncement{Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}).String(), Interfaces: []string{"eth0"}, Since: then}
+	}
+	task := func(i int, m announce.Mode) announce.Task {
+		return announce.Task{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Links: []string{"eth0"}, Mode: m}
+	}
+	have := []v1beta1.AnnouncementSlice{
+		{ObjectMeta: metav1.ObjectMeta{Name: "node-1-0"}, Announcements: []v1beta1.AddressAnnouncement{on(1), on(5)}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "node-1-1"}, Announcements: []v1beta1.AddressAnnouncement{on(6)}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "node-1-nonsense"}, Announcements: []v1beta1.AddressAnnouncement{on(9)}},
+	}
+	got := pack(have, []announce.Task{
+		task(2, announce.Fresh), task(3, announce.Own), task(4, announce.Yielding), task(5, announce.Own), task(7, announce.Standin), task(8, announce.Own), task(9, announce.Own),
+	}, 2, now)
+	late := func(i int) v1beta1.AddressAnnouncement {
+		a := on(i)
+		a.Since = now
+		return a
+	}
+	want := [][]v1beta1.AddressAnnouncement{{late(2), on(5)}, {late(3), late(8)}, {late(9)}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want, +got:\n%s", diff)
+	}
+	if got := pack(have[:2], nil, 2, now); len(got) != 2 || len(got[0])+len(got[1]) != 0 {
+		t.Errorf("what is not announced any more stays: %v", got)
 	}
 }

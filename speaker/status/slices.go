@@ -168,7 +168,7 @@ func pack(have []v1beta1.AnnouncementSlice, tasks []announce.Task, size int, now
 	}
 	var added []v1beta1.AddressAnnouncement
 	for _, t := range tasks {
-		if t.Mode != announce.Own && t.Mode != announce.Fresh {
+		if !t.Mode.Announced() {
 			continue
 		}
 		a := v1beta1.AddressAnnouncement{Address: t.Addr.String(), Interfaces: t.Links, Since: now}

@@ -131,7 +131,7 @@ const maxInterfaces = 256
 func fill(s *v1beta1.SpeakerStatusStatus, o Own) {
 	s.Interfaces = nil
 	for _, l := range o.Links[:min(len(o.Links), maxInterfaces)] {
-		i := v1beta1.SpeakerInterface{Name: l.Name, MAC: l.MAC, DefaultRoutes: l.DefaultRoutes}
+		i := v1beta1.SpeakerInterface{Name: l.Name, MAC: l.MAC.String(), DefaultRoutes: l.DefaultRoutes}
 		for _, p := range l.Subnets {
 			i.Subnets = append(i.Subnets, p.String())
 		}
