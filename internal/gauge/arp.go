@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/mdlayher/arp"
@@ -19,9 +20,10 @@ import (
 
 // ARP is a raw socket of a host, which asks who has an address and hears the answers that are for it.
 type ARP struct {
-	conn *packet.Conn
-	mac  net.HardwareAddr
-	ip   netip.Addr
+	conn   *packet.Conn
+	mac    net.HardwareAddr
+	ip     netip.Addr
+	closed atomic.Bool
 }
 
 // An Answer says who has an address.
@@ -73,7 +75,10 @@ func firstIPv4(iface *net.Interface) (netip.Addr, error) {
 }
 
 // Close ends Hear as well.
-func (a *ARP) Close() error { return a.conn.Close() }
+func (a *ARP) Close() error {
+	a.closed.Store(true)
+	return a.conn.Close()
+}
 
 // Ask asks who has an address.
 func (a *ARP) Ask(address netip.Addr) error {
@@ -101,11 +106,14 @@ func request(mac net.HardwareAddr, from, address netip.Addr) ([]byte, error) {
 	return f.MarshalBinary()
 }
 
-// Hear waits for the next answer.
+// Hear waits for the next answer. Its error is net.ErrClosed when the socket is closed.
 func (a *ARP) Hear() (Answer, error) {
 	buffer := make([]byte, 128)
 	for {
 		n, _, err := a.conn.ReadFrom(buffer)
+		if err != nil && a.closed.Load() {
+			return Answer{}, net.ErrClosed // the socket's own error says so by its text only
+		}
 		if err != nil {
 			return Answer{}, err
 		}
