@@ -85,6 +85,7 @@ var Table = []Rule{
 	{Package: "internal/demo/...", Ours: []string{"..."}},
 	{Package: "internal/e2e/...", Ours: []string{"..."}},
 	{Package: "internal/envtest/...", Ours: []string{"..."}},
+	{Package: "internal/gauge", Ours: []string{"internal/lab"}, Never: kubernetes},
 	{Package: "internal/image/...", Ours: []string{"..."}},
 	{Package: "internal/lab/...", Ours: []string{"..."}},
 }

@@ -1,34 +1,35 @@
 //go:build linux
 
-// Command bench measures Fairlead on a cluster on this machine, and prints a table:
+// Command bench measures Fairlead on clusters on this machine, and prints tables:
 // what was reached, what must be, and how it was measured.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
-
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
 var (
-	services = flag.Int("services", 3000, "create so many Services")
+	only     = flag.String("only", "", "measure only these, of assign and "+strings.Join(names(), ", ")+"; l2 is all but assign")
+	services = flag.Int("services", 3000, "assign: create so many Services; crowd: have so many")
 	writers  = flag.Int("writers", 16, "by so many writers at a time")
-	runs     = flag.Int("runs", 3, "so many times")
-)
+	runs     = flag.Int("runs", 3, "assign, burst, crowd: so many times")
 
-// waiters is how many Services wait while the others are deleted.
-const waiters = 100
+	trials  = flag.Int("trials", 20, "cable, first: so many times")
+	outages = flag.Int("outages", 5, "outage: so many times")
+	planned = flag.Int("planned", 5, "planned, held: so many times")
+	limit   = flag.Duration("limit", 90*time.Second, "wait so long for an address to come back")
+)
 
 func main() {
 	lab.Init()
@@ -42,74 +43,36 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	others, err := controllers()
+	controller, layer2, err := selected(*only)
 	if err != nil {
 		return err
 	}
-	if len(others) > 0 {
-		return fmt.Errorf("processes %s run the controller already, and would be counted: end the other cluster first", strings.Join(others, ", "))
-	}
-	l, err := lab.Up(ctx, lab.Options{Name: "bench", Nodes: 1, Log: os.Stderr})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = l.Down(context.WithoutCancel(ctx)) }()
-	if err := l.Install(ctx, "."); err != nil {
-		return err
-	}
-	rc, err := l.RESTConfig()
-	if err != nil {
-		return err
-	}
-	rc.QPS = -1
-	client, err := kubernetes.NewForConfig(rc)
-	if err != nil {
-		return err
-	}
-	b := &bench{Lab: l, client: client}
-	var all []figures
-	for range *runs {
-		f, err := b.once(ctx)
-		if err != nil {
+	if controller {
+		if err := assign(ctx); err != nil {
 			return err
 		}
-		all = append(all, f)
 	}
-	table(all)
+	if len(layer2) > 0 {
+		return onLayer2(ctx, layer2)
+	}
 	return nil
 }
 
-// figures are what one run measured.
-type figures struct {
-	p50, p99, worst, last time.Duration
-	cpu                   time.Duration
-	rss                   int64 // KiB
-	served, lag, deletion time.Duration
-}
-
-func table(all []figures) {
-	fmt.Printf("\n%d Services, %d writers, %d runs (median, worst); one node, with speaker and kube-proxy; %d CPUs, %s\n\n",
-		*services, *writers, len(all), runtime.NumCPU(), runtime.Version())
-	fmt.Println("| what | median | worst | must be |\n|---|---|---|---|")
-	row := func(what, most string, of func(figures) float64, format string) {
-		var values []float64
-		for _, f := range all {
-			values = append(values, of(f))
+// selected reads what is to be measured; nothing means everything.
+func selected(text string) (controller bool, layer2 []measure, err error) {
+	if text == "" {
+		return true, measures, nil
+	}
+	asked := strings.Split(text, ",")
+	for _, name := range asked {
+		if name != "assign" && name != "l2" && !slices.Contains(names(), name) {
+			err = errors.Join(err, fmt.Errorf("nothing is called %q", name))
 		}
-		slices.Sort(values)
-		fmt.Printf("| %s | "+format+" | "+format+" | %s |\n", what, values[len(values)/2], values[len(values)-1], most)
 	}
-	ms := func(of func(figures) time.Duration) func(figures) float64 {
-		return func(f figures) float64 { return float64(of(f)) / float64(time.Millisecond) }
+	for _, m := range measures {
+		if slices.Contains(asked, m.name) || slices.Contains(asked, "l2") {
+			layer2 = append(layer2, m)
+		}
 	}
-	row("creation answered → address seen by a watch, p50", "", ms(func(f figures) time.Duration { return f.p50 }), "%.1f ms")
-	row("the same, p99", "300 ms", ms(func(f figures) time.Duration { return f.p99 }), "%.1f ms")
-	row("the same, worst", "", ms(func(f figures) time.Duration { return f.worst }), "%.1f ms")
-	row("last creation answered → last address", "1000 ms", ms(func(f figures) time.Duration { return f.last }), "%.1f ms")
-	row("CPU of both controllers for that", "4000 ms", ms(func(f figures) time.Duration { return f.cpu }), "%.0f ms")
-	row("RSS of the larger controller holding them", "60 MiB", func(f figures) float64 { return float64(f.rss) / 1024 }, "%.1f MiB")
-	row(fmt.Sprintf("all deleted: first release → each of %d that wait has an address", waiters), "1000 ms",
-		ms(func(f figures) time.Duration { return f.served }), "%.1f ms")
-	row("the same: n-th release → the n-th of them has an address", "", ms(func(f figures) time.Duration { return f.lag }), "%.1f ms")
-	row("CPU of both controllers for the deletion", "", ms(func(f figures) time.Duration { return f.deletion }), "%.0f ms")
+	return slices.Contains(asked, "assign"), layer2, err
 }

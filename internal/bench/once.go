@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
@@ -87,7 +88,7 @@ func (b *bench) once(ctx context.Context) (f figures, err error) {
 	if err != nil {
 		return f, err
 	}
-	before, err := quiet(ctx)
+	before, err := quiet(ctx, controllers)
 	if err != nil {
 		return f, err
 	}
@@ -98,17 +99,17 @@ func (b *bench) once(ctx context.Context) (f figures, err error) {
 	if err := w.until(ctx, func() bool { return len(w.assigned) == *services }); err != nil {
 		return f, err
 	}
-	after, err := usage()
+	after, err := controllers()
 	if err != nil {
 		return f, err
 	}
-	f.cpu, f.rss = after.cpu-before.cpu, after.rss
+	f.cpu, f.rss = after.CPU-before.CPU, after.RSS
 	w.latencies(&f, answered)
 
 	if _, err := b.each(ctx, "w", waiters, b.create); err != nil {
 		return f, err
 	}
-	if before, err = usage(); err != nil {
+	if before, err = controllers(); err != nil {
 		return f, err
 	}
 	if _, err := b.each(ctx, "s", *services, b.delete); err != nil {
@@ -117,10 +118,10 @@ func (b *bench) once(ctx context.Context) (f figures, err error) {
 	if err := w.until(ctx, func() bool { return len(w.assigned) == *services+waiters && len(w.deleted) == *services }); err != nil {
 		return f, err
 	}
-	if after, err = usage(); err != nil {
+	if after, err = controllers(); err != nil {
 		return f, err
 	}
-	f.deletion = after.cpu - before.cpu
+	f.deletion = after.CPU - before.CPU
 	f.served, f.lag = w.served()
 	_, err = b.each(ctx, "w", waiters, b.delete)
 	return f, err
@@ -135,8 +136,7 @@ func (w *watcher) latencies(f *figures, answered map[string]time.Time) {
 		all = append(all, max(0, w.assigned[name].Sub(at)))
 		lastAsked, lastServed = later(lastAsked, at), later(lastServed, w.assigned[name])
 	}
-	slices.Sort(all)
-	f.p50, f.p99, f.worst = all[len(all)/2], all[len(all)*99/100], all[len(all)-1]
+	f.p50, f.p99, f.worst = gauge.Quantile(all, 0.5), gauge.Quantile(all, 0.99), gauge.Quantile(all, 1)
 	f.last = max(0, lastServed.Sub(lastAsked))
 }
 

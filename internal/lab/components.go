@@ -24,6 +24,20 @@ func (l *Lab) Restart(component string) error {
 	return errors.Join(l.Stop(component), l.Start(component))
 }
 
+// Wake restarts the components of Kubernetes, which after an outage of the API server may look away for up to a minute.
+func (l *Lab) Wake() error {
+	components := []string{ControllerManager, Scheduler}
+	for _, node := range l.Nodes() {
+		components = append(components, node+"/"+Kubelet, node+"/"+KubeProxy)
+	}
+	for _, c := range components {
+		if err := l.Restart(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Components tells the state of all components, in the order of their names.
 func (l *Lab) Components() ([]Status, error) {
 	var all []Status

@@ -41,6 +41,15 @@ func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.C
 	return exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.net, "--uts=" + h.uts, "--", name}, args...)...)
 }
 
+// Has reports whether a process is on the host's network, as are those of pods that use it.
+func (h *Host) Has(pid int) bool {
+	var own, its unix.Stat_t
+	if unix.Stat(h.net, &own) != nil || unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &its) != nil {
+		return false
+	}
+	return own.Dev == its.Dev && own.Ino == its.Ino
+}
+
 // Do calls f on a thread that is on the host's network. What f opens stays there; goroutines that it starts do not.
 func (h *Host) Do(f func() error) error {
 	runtime.LockOSThread()

@@ -1,0 +1,172 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-lb/fairlead/internal/gauge"
+	"github.com/fairlead-lb/fairlead/internal/lab"
+)
+
+//go:embed layer2.yaml
+var objects string
+
+// A measure prints a table.
+type measure struct {
+	name string
+	run  func(*layer2, context.Context) error
+}
+
+// measures are in the order in which they are taken: burst leaves its Services to crowd.
+var measures = []measure{
+	{"cable", (*layer2).cable},
+	{"outage", (*layer2).outage},
+	{"planned", (*layer2).planned},
+	{"held", (*layer2).held},
+	{"first", (*layer2).first},
+	{"burst", (*layer2).burst},
+	{"crowd", (*layer2).crowd},
+}
+
+func names() (out []string) {
+	for _, m := range measures {
+		out = append(out, m.name)
+	}
+	return out
+}
+
+// The page of layer2.yaml, and the network of the crowd.
+var (
+	page  = netip.MustParseAddr("172.30.0.100")
+	crowd = netip.MustParsePrefix("10.200.0.0/16")
+)
+
+// layer2 is a cluster of three nodes that serves the page.
+type layer2 struct {
+	*bench
+	hosts map[string]string // by MAC address
+	last  netip.Addr        // of the crowd that was used
+	have  []netip.Addr      // of the crowd that is held
+}
+
+func onLayer2(ctx context.Context, chosen []measure) error {
+	b, err := start(ctx, 3)
+	if err != nil {
+		return err
+	}
+	defer b.end(ctx)
+	l := &layer2{bench: b, last: crowd.Addr()}
+	if err := l.prepare(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("\nLayer 2: %d nodes, kube-proxy in mode %s; %d CPUs for all of it, %s\n", len(l.Nodes()), l.ProxyMode(), runtime.NumCPU(), runtime.Version())
+	for _, m := range chosen {
+		progress("%s", m.name)
+		if err := m.run(l, ctx); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+// prepare puts the crowd's network on the nodes' segment, and waits until the page is served.
+func (b *layer2) prepare(ctx context.Context) (err error) {
+	for i, name := range append(b.Nodes(), lab.Client) {
+		own := fmt.Sprintf("10.200.255.%d/%d", i+1, crowd.Bits())
+		if out, err := b.Host(name).Command(ctx, "ip", "address", "add", own, "dev", "eth0").CombinedOutput(); err != nil {
+			return fmt.Errorf("add %s to %s: %w: %s", own, name, err, out)
+		}
+	}
+	if b.hosts, err = gauge.MACs(b.Lab); err != nil {
+		return err
+	}
+	if _, err := b.Kubectl(ctx, strings.NewReader(objects), "apply", "-f", "-"); err != nil {
+		return err
+	}
+	return b.healthy(ctx)
+}
+
+// The page is asked for every interval, and must come within patience.
+const (
+	interval = 10 * time.Millisecond
+	patience = 300 * time.Millisecond
+)
+
+// during fetches the page over new connections while something is done.
+func (b *layer2) during(ctx context.Context, do func(*gauge.Probe) error) (gauge.Attempts, error) {
+	client := b.Host(lab.Client)
+	p := gauge.Start(interval, func() error {
+		_, err := client.Get(ctx, page, 80, patience)
+		return err
+	})
+	time.Sleep(patience)
+	err := do(p)
+	return p.Stop(), errors.Join(err, ctx.Err())
+}
+
+// recovered waits until the page was away and comes again, or for as long as the limit.
+func (b *layer2) recovered(ctx context.Context, p *gauge.Probe) {
+	for start := time.Now(); !p.Recovered(2*patience) && time.Since(start) < *limit && ctx.Err() == nil; {
+		time.Sleep(interval)
+	}
+}
+
+// holder returns the node that answers for the page.
+func (b *layer2) holder(ctx context.Context) (string, error) {
+	macs, err := gauge.Holders(ctx, b.Host(lab.Client), page, 200*time.Millisecond)
+	if err != nil {
+		return "", err
+	}
+	if len(macs) != 1 {
+		return "", fmt.Errorf("%v answer for %s, want one", macs, page)
+	}
+	return b.hosts[macs[0]], nil
+}
+
+// settling is how long after all is well a cluster is left alone, for speakers to meet again.
+const settling = 3 * time.Second
+
+// healthy waits until nodes, Fairlead and the page are as they were in the beginning.
+func (b *layer2) healthy(ctx context.Context) error {
+	var err error
+	for start := time.Now(); time.Since(start) < 3*time.Minute && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		if err = b.well(ctx); err == nil {
+			time.Sleep(settling)
+			return nil
+		}
+	}
+	return errors.Join(fmt.Errorf("the cluster did not recover: %w", err), ctx.Err())
+}
+
+func (b *layer2) well(ctx context.Context) error {
+	nodes, err := b.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes.Items {
+		for _, c := range node.Status.Conditions {
+			if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+				return fmt.Errorf("node %s: %s", node.Name, c.Message)
+			}
+		}
+	}
+	if err := b.RolledOut(ctx, "deployment/controller", "daemonset/speaker"); err != nil {
+		return err
+	}
+	if _, err := b.holder(ctx); err != nil {
+		return err
+	}
+	_, err = b.Host(lab.Client).Get(ctx, page, 80, time.Second)
+	return err
+}

@@ -1,0 +1,99 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/gauge"
+	"github.com/fairlead-lb/fairlead/internal/lab"
+)
+
+// works are what is done to clusters on purpose: commands for kubectl, and those that undo them.
+var works = []struct {
+	what     string
+	do, undo func(node string) [][]string
+}{
+	{
+		"kubectl drain",
+		func(node string) [][]string {
+			return [][]string{{"drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s"}}
+		},
+		func(node string) [][]string { return [][]string{{"uncordon", node}} },
+	},
+	{
+		"label exclude-from-external-load-balancers",
+		func(node string) [][]string { return [][]string{{"label", "node", node, excluded + "="}} },
+		func(node string) [][]string { return [][]string{{"label", "node", node, excluded + "-"}} },
+	},
+	{
+		"kubectl delete pod, of the speaker",
+		func(node string) [][]string {
+			return [][]string{
+				{"-n", lab.Namespace, "delete", "pod", "--field-selector", "spec.nodeName=" + node, "-l", "app.kubernetes.io/component=speaker"},
+				rolledOut,
+			}
+		},
+		nothing,
+	},
+	{
+		"kubectl rollout restart, of the speakers",
+		func(string) [][]string { return [][]string{restart, rolledOut} },
+		nothing,
+	},
+}
+
+const excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+var (
+	restart   = []string{"-n", lab.Namespace, "rollout", "restart", "daemonset/speaker"}
+	rolledOut = []string{"-n", lab.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s"}
+)
+
+func nothing(string) [][]string { return nil }
+
+func (b *layer2) kubectl(ctx context.Context, commands [][]string) error {
+	for _, c := range commands {
+		if _, err := b.Kubectl(ctx, nil, c...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *layer2) planned(ctx context.Context) error {
+	heading("Work on the announcing node, %d times each; connections as before.", *planned)
+	for _, w := range works {
+		var all []gauge.Attempts
+		for i := range *planned {
+			seen, err := b.work(ctx, w.do, w.undo)
+			if err != nil {
+				return err
+			}
+			progress("%s %d: %d of %d pages lost, longest gap %s", w.what, i+1, len(seen.Failed()), len(seen), seen.Gap())
+			all = append(all, seen)
+		}
+		rowOf(all, w.what+": pages lost", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed())) })
+		rowOf(all, "the same: longest time without a page", "", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Gap()) })
+	}
+	return nil
+}
+
+func (b *layer2) work(ctx context.Context, do, undo func(node string) [][]string) (gauge.Attempts, error) {
+	node, err := b.holder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := b.during(ctx, func(*gauge.Probe) error {
+		if err := b.kubectl(ctx, do(node)); err != nil {
+			return err
+		}
+		time.Sleep(settling)
+		return b.kubectl(ctx, undo(node))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return seen, b.healthy(ctx)
+}

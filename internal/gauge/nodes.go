@@ -1,0 +1,45 @@
+//go:build linux
+
+package gauge
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/fairlead-lb/fairlead/internal/lab"
+)
+
+// MACs returns the hosts by the MAC addresses of their interfaces.
+func MACs(l *lab.Lab) (map[string]string, error) {
+	out := map[string]string{}
+	for _, name := range l.Hosts() {
+		err := l.Host(name).Do(func() error {
+			all, err := net.Interfaces()
+			for _, i := range all {
+				if len(i.HardwareAddr) > 0 {
+					out[i.HardwareAddr.String()] = name
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list interfaces of %s: %w", name, err)
+		}
+	}
+	return out, nil
+}
+
+// SpeakerOn returns the process of the speaker on a node.
+func SpeakerOn(h *lab.Host) (pid int, err error) {
+	pids, err := Processes(Speaker)
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range pids {
+		if h.Has(pid) {
+			return pid, nil
+		}
+	}
+	return 0, errors.New("no speaker runs on " + h.Name)
+}
