@@ -58,6 +58,11 @@ func (a *Agent) SetGossip(g Gossip) {
 			w.retell++
 		}
 		w.gossip = g
+		for n := range w.witnessed {
+			if g.Peers[n].Presence != announce.Gone {
+				delete(w.witnessed, n) // what is found out goes before what was seen
+			}
+		}
 	})
 }
 

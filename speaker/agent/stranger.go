@@ -32,9 +32,11 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 	a.enqueue(func(w *world) {
 		if node := w.owner(s.MAC); node != "" {
 			a.Duplicate(node)
-			w.changed(w.witnessed[node].IsZero())
-			w.witnessed[node] = s.Seen
-			w.retell++
+			if w.gossip.Peers[node].Presence == announce.Gone {
+				w.changed(w.witnessed[node].IsZero())
+				w.witnessed[node] = s.Seen
+				w.retell++
+			}
 			return
 		}
 		before, known := w.strangers[addr]

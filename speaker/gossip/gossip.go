@@ -36,7 +36,9 @@ type Desired struct {
 	Key []byte
 	// Peers are the other nodes that have a speaker, with their addresses.
 	Peers map[string]netip.Addr
-	Word  Word
+	// Isolated: this node has no link to the others, and so cannot say anything of them.
+	Isolated bool
+	Word     Word
 }
 
 // Observed is what a Gossip has found out.
@@ -141,6 +143,9 @@ func (g *Gossip) Run(ctx context.Context) error {
 		case <-timer.C:
 		case c := <-l.checks:
 			l.asked[c.name] = asking{at: l.asked[c.name].at}
+			if l.desired.Load().Isolated {
+				break // it may have been asked in vain
+			}
 			l.roster.checked(c.name, c.answered, time.Now())
 		case <-l.joined:
 			l.joining = false
@@ -173,6 +178,9 @@ func (l *loop) converge(ctx context.Context) time.Duration {
 	l.err = nil
 	l.roster.expect(slices.Sorted(maps.Keys(want.Peers)), now)
 	l.roster.heard(l.list.alive(), now)
+	if want.Isolated {
+		return idle // who comes back takes nothing over that others have taken over
+	}
 	for _, name := range l.roster.doubted() {
 		l.check(ctx, name, want.Peers[name], now)
 	}
