@@ -85,6 +85,8 @@ type Service struct {
 	Names []string
 	// Marked: what the Service shows was assigned by Fairlead for certain.
 	Marked bool
+	// Conflicts are those of Shown that a stranger was found to use before they were announced.
+	Conflicts []netip.Addr
 	// Announced is the condition of that name, if there is one.
 	Announced *metav1.Condition
 }
@@ -112,6 +114,7 @@ func ServiceOf(svc *corev1.Service) Service {
 		s.Ports, s.Selector = portsOf(svc), labels.Set(svc.Spec.Selector).String()
 	}
 	s.Shown, s.Names = Shown(svc)
+	s.Conflicts = conflicts(svc, s.Shown)
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
 		s.Announced = c.DeepCopy()
 	}
@@ -152,7 +155,8 @@ func Marked(svc *corev1.Service) bool { return annotated(svc) || assigned(svc) }
 func Touched(svc *corev1.Service) bool {
 	return annotated(svc) ||
 		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAssigned) != nil ||
-		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced) != nil
+		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced) != nil ||
+		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict) != nil
 }
 
 func annotated(svc *corev1.Service) bool {
