@@ -74,6 +74,7 @@ FUZZTIME ?= 30s
 fuzz: ## Fuzz every parser: FUZZTIME=30s each.
 	go test -run '^$$' -fuzz FuzzParseRange -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzRequest -fuzztime $(FUZZTIME) ./internal/kube
+	go test -run '^$$' -fuzz FuzzConflicts -fuzztime $(FUZZTIME) ./internal/kube
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/arp
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/ndp
 

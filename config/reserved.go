@@ -14,11 +14,11 @@ import (
 // Reserved are addresses that the cluster uses for something else. A pool that has some
 // of them is warned about and stays in force: an operator may know better.
 type Reserved struct {
+	netipx.IPRange
 	// For is NodeAddress, PodNetwork or ServiceNetwork.
 	For Reason
 	// Of names the object that says so.
 	Of string
-	netipx.IPRange
 }
 
 func (r Reserved) compare(o Reserved) int {
@@ -42,7 +42,15 @@ func (s *Snapshot) warn(reserved []Reserved) []Problem {
 		why  Reason
 	}
 	found := map[about]*sample{}
-	for _, r := range slices.Compact(slices.SortedFunc(slices.Values(reserved), Reserved.compare)) {
+	var hits []Reserved // few or none of many
+	for _, r := range reserved {
+		for range s.over(r.IPRange) {
+			hits = append(hits, r)
+			break
+		}
+	}
+	slices.SortFunc(hits, Reserved.compare)
+	for _, r := range slices.Compact(hits) {
 		for o := range s.over(r.IPRange) {
 			at := about{o.pool, r.For}
 			if found[at] == nil {

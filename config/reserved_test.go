@@ -17,7 +17,7 @@ func reserved(why Reason, name, r string) Reserved {
 	if err != nil {
 		panic(err)
 	}
-	return Reserved{why, name, parsed}
+	return Reserved{parsed, why, name}
 }
 
 func TestReserved(t *testing.T) {
@@ -111,7 +111,7 @@ func BenchmarkReserved(b *testing.B) {
 		at := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		pods := netipx.RangeOfPrefix(netip.PrefixFrom(netip.AddrFrom4([4]byte{100, byte(i >> 8), byte(i), 0}), 24))
 		name := fmt.Sprintf("node-%d", i)
-		o.Reserved = append(o.Reserved, Reserved{NodeAddress, name, netipx.IPRangeFrom(at, at)}, Reserved{PodNetwork, name, pods})
+		o.Reserved = append(o.Reserved, Reserved{netipx.IPRangeFrom(at, at), NodeAddress, name}, Reserved{pods, PodNetwork, name})
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -11,7 +11,7 @@ import (
 )
 
 // Decide says which addresses a Service or an IPClaim has from now on. In order: what it
-// holds and may keep, those of the IPClaim that it names, the addresses it asks for,
+// holds and may keep, unless a stranger uses it, those of the IPClaim that it names, the addresses it asks for,
 // those that it may share, the pool it asks for, and the pools that admit it, by
 // priority, then name. What it holds of another's making, it may keep.
 //
@@ -25,8 +25,9 @@ func Decide(st *State, r Request) Decision {
 		if d, foreign := st.foreign(&r); foreign {
 			return d
 		}
-		has = r.Shown
+		has = st.has(&r)
 	}
+	r.forgetConflicts(has)
 	d := Decision{Reason: Assigned}
 	switch {
 	case r.Invalid != "":
@@ -42,7 +43,7 @@ func Decide(st *State, r Request) Decision {
 	newcomers := 0
 	for _, f := range r.Families {
 		if a := st.keep(&r, f, has, &d); a.IsValid() {
-			d.add(st, a, len(r.Families))
+			d.add(st, st.exchange(&r, f, a, &d), len(r.Families))
 			st.checkClaim(&r, f, &d)
 			continue
 		}
@@ -62,6 +63,14 @@ func Decide(st *State, r Request) Decision {
 	}
 	d.loseFamilies(&r, has)
 	return d
+}
+
+// has returns what a Service holds, or shows before it is known to hold anything.
+func (st *State) has(r *Request) []netip.Addr {
+	if held := st.Held(r.Key); len(held) > 0 || r.Marked {
+		return held
+	}
+	return r.Shown
 }
 
 func (d *Decision) loseFamilies(r *Request, has []netip.Addr) {
@@ -338,7 +347,7 @@ func resting(d time.Duration) string {
 	if d <= 0 {
 		return ""
 	}
-	return ", or rest after their release (reuseCooldown)"
+	return ", or rest after their release (reuseCooldown) or an address conflict"
 }
 
 func (d *Decision) retry(rests time.Duration) {

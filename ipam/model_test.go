@@ -25,6 +25,8 @@ type model struct {
 	holds    map[Key][]netip.Addr
 	leaving  map[Key][]netip.Addr
 	released map[netip.Addr]int64
+	// shunned says until when an address is for those only who ask for it.
+	shunned map[netip.Addr]int64
 }
 
 type modelPool struct {
@@ -40,6 +42,7 @@ type modelPool struct {
 // look copies who holds what from a State.
 func (m *model) look(st *State) {
 	m.now, m.holds, m.leaving, m.released = st.clock, map[Key][]netip.Addr{}, map[Key][]netip.Addr{}, maps.Clone(st.released)
+	m.shunned = maps.Clone(st.quarantine)
 	for k, h := range st.held {
 		m.holds[k], m.leaving[k] = slices.Clone(h.addrs), slices.Clone(st.Leaving(k))
 	}
@@ -131,6 +134,7 @@ func (m *model) alreadyThere(r *Request, a netip.Addr) bool {
 // decide returns the addresses that one has from now on.
 func (m *model) decide(r Request) []netip.Addr {
 	var out []netip.Addr
+	kept := slices.Clone(m.holds[r.Key]) // or exchanged for it
 	complete := true
 	for _, a := range r.Addresses {
 		complete = complete && slices.Contains(r.Families, config.FamilyOf(a))
@@ -141,6 +145,12 @@ func (m *model) decide(r Request) []netip.Addr {
 		if !a.IsValid() && !mismatch {
 			a = m.choose(&r, f)
 		}
+		if m.contested(&r, a) && !mismatch {
+			if b := m.choose(&r, f); b.IsValid() {
+				a = b
+				kept = append(kept, b)
+			}
+		}
 		if a.IsValid() {
 			out = append(out, a)
 		} else {
@@ -148,9 +158,20 @@ func (m *model) decide(r Request) []netip.Addr {
 		}
 	}
 	if !complete && r.RequireAll {
-		out = slices.DeleteFunc(out, func(a netip.Addr) bool { return !slices.Contains(m.holds[r.Key], a) })
+		out = slices.DeleteFunc(out, func(a netip.Addr) bool { return !slices.Contains(kept, a) })
 	}
 	return out
+}
+
+// contested reports whether one should rather have another address.
+func (m *model) contested(r *Request, a netip.Addr) bool {
+	return slices.Contains(r.Conflicts, a) && r.Kind == Service && r.Claim == "" && !slices.Contains(r.Addresses, a)
+}
+
+// avoided reports whether an address is not given to who does not ask for it.
+func (m *model) avoided(r *Request, a netip.Addr) bool {
+	_, shunned := m.shunned[a]
+	return shunned || slices.Contains(r.Conflicts, a)
 }
 
 func (m *model) keep(r *Request, f config.Family) netip.Addr {
@@ -220,7 +241,7 @@ func (m *model) options(r *Request, f config.Family) (out []netip.Addr) {
 			continue
 		}
 		for _, a := range slices.SortedFunc(slices.Values(p.addrs), netip.Addr.Compare) {
-			if slices.ContainsFunc(m.holders(a), func(k Key) bool { return m.requests[k].Sharing == r.Sharing }) {
+			if !m.avoided(r, a) && slices.ContainsFunc(m.holders(a), func(k Key) bool { return m.requests[k].Sharing == r.Sharing }) {
 				out = append(out, a)
 			}
 		}
@@ -234,7 +255,7 @@ func (m *model) options(r *Request, f config.Family) (out []netip.Addr) {
 		for _, a := range p.addrs {
 			when, was := m.released[a]
 			switch {
-			case len(m.holders(a)) > 0:
+			case len(m.holders(a)) > 0, m.avoided(r, a):
 			case !was:
 				out = append(out, a)
 			case p.cooldown == 0 || m.now >= when+int64(p.cooldown):
@@ -350,6 +371,7 @@ type history struct {
 func (h *history) settle(t *rapid.T, r Request) {
 	h.requests[r.Key] = r
 	h.look(h.st)
+	r.forgetConflicts(h.holds[r.Key])
 	want := h.decide(r)
 	got := Decide(h.st, r)
 	if !slices.Equal(want, got.Addresses) {
@@ -359,6 +381,9 @@ func (h *history) settle(t *rapid.T, r Request) {
 	for _, f := range r.Families {
 		complete = complete && (r.Claim == "" || h.claimed(&r, f).IsValid())
 	}
+	for _, a := range got.Addresses {
+		complete = complete && !h.contested(&r, a)
+	}
 	if (got.Reason == Assigned) != complete || (got.Reason == Assigned) != (got.Message == "") {
 		t.Fatalf("%v for families %v", got, r.Families)
 	}
@@ -366,6 +391,9 @@ func (h *history) settle(t *rapid.T, r Request) {
 		t.Fatalf("%#v loses %v because %q", r, lost, got.Lost)
 	}
 	h.st.Settle(r)
+	// What is not shown is no conflict any more.
+	r.Conflicts = slices.DeleteFunc(slices.Clone(r.Conflicts), func(a netip.Addr) bool { return !slices.Contains(got.Addresses, a) })
+	h.requests[r.Key] = r
 }
 
 // rest looks at those who are to be looked at, as the controller does, until there are none.
@@ -440,7 +468,7 @@ func (h *history) check(t *rapid.T) {
 
 // restart makes the State anew from what statuses show, as a new leader does.
 func (h *history) restart(t *rapid.T) {
-	held := map[Key][]netip.Addr{}
+	held, requests := map[Key][]netip.Addr{}, maps.Clone(h.requests)
 	var all []Request
 	for k, r := range h.requests {
 		held[k] = less(h.st.Held(k), h.st.Leaving(k))
@@ -450,11 +478,14 @@ func (h *history) restart(t *rapid.T) {
 	h.st = Load(h.st.snapshot, all)
 	h.rest(t, true)
 	for k, as := range held {
-		r := h.requests[k]
+		r := requests[k]
 		h.look(h.st)
 		for _, a := range as {
 			if r.Claim != "" && h.claimed(&r, config.FamilyOf(a)).IsValid() {
 				continue // what rested is forgotten, so that the claim may have got an address at last
+			}
+			if h.contested(&r, a) {
+				continue // and so is what was quarantined
 			}
 			if h.poolOf(a) != nil && !slices.Contains(h.st.Held(k), a) {
 				t.Fatalf("%#v lost %s by a restart", r, a)
@@ -481,6 +512,29 @@ func TestModel(t *testing.T) {
 				// Statuses are written late: others are looked at before what was lost is free.
 				h.rest(t, false)
 			},
+			"conflict": func(t *rapid.T) {
+				r, exists := h.requests[drawKey(t)]
+				if !exists {
+					return
+				}
+				r.Conflicts = nil
+				for _, a := range less(h.st.Held(r.Key), h.st.Leaving(r.Key)) {
+					if rapid.IntRange(0, 3).Draw(t, "found in use") > 0 {
+						r.Conflicts = append(r.Conflicts, a)
+					}
+				}
+				h.settle(t, r)
+				h.rest(t, false)
+				// Whoever got an address since did so because it asked for it, or because of what it shares or claims.
+				for k, as := range h.st.held {
+					o := h.requests[k]
+					for a := range h.st.quarantine {
+						if slices.Contains(as.addrs, a) && !slices.Contains(h.holds[k], a) && o.Sharing+o.Claim == "" && k.Kind == Service && !slices.Contains(o.Addresses, a) {
+							t.Fatalf("%s got %s, which is quarantined", k, a)
+						}
+					}
+				}
+			},
 			"release": func(t *rapid.T) {
 				k := drawKey(t)
 				delete(h.requests, k)
@@ -492,7 +546,7 @@ func TestModel(t *testing.T) {
 				h.st.Reconfigure(s)
 			},
 			"time passes": func(t *rapid.T) {
-				h.st.Advance(time.Duration(h.st.clock) + time.Duration(rapid.IntRange(1, 20).Draw(t, "seconds"))*time.Second)
+				h.st.Advance(time.Duration(h.st.clock) + time.Duration(rapid.SampledFrom([]int{1, 8, 20, 300}).Draw(t, "seconds"))*time.Second)
 			},
 			"restart": h.restart,
 		})

@@ -78,6 +78,8 @@ type freeList struct {
 	// entry at the head.
 	queue []releasedAt
 	head  int
+	// apart are released addresses that are quarantined. They are not in the queue.
+	apart []quarantined
 }
 
 type releasedAt struct {
@@ -89,21 +91,32 @@ type releasedAt struct {
 // there is one that rests, or 0.
 func (f *freeList) first(now int64) (a netip.Addr, rests time.Duration) {
 	waiting := len(f.queue) - f.head
-	if waiting == 0 || f.next.IsValid() && waiting <= maxReleased {
+	if f.next.IsValid() && waiting <= maxReleased {
 		return f.next, 0
+	}
+	if waiting == 0 {
+		return netip.Addr{}, f.earliest(now)
 	}
 	head := f.queue[f.head]
 	if rests = time.Duration(head.when-now) + f.pool.config.Cooldown; f.pool.config.Cooldown > 0 && rests > 0 {
+		if w := f.earliest(now); w > 0 {
+			rests = min(rests, w)
+		}
 		return f.next, rests
 	}
 	return head.addr, 0
 }
 
 // requeue adds a released address, unless the pool would not give it.
-func (f *freeList) requeue(a netip.Addr, when int64) {
-	if f.pool.config.Assignable(a) {
-		f.queue = append(f.queue, releasedAt{a, when})
+func (st *State) requeue(f *freeList, a netip.Addr, when int64) {
+	if !f.pool.config.Assignable(a) {
+		return
 	}
+	if until, apart := st.quarantine[a]; apart {
+		f.apart = append(f.apart, quarantined{releasedAt{a, when}, until})
+		return
+	}
+	f.queue = append(f.queue, releasedAt{a, when})
 }
 
 func (f *freeList) sortQueue() {
@@ -124,7 +137,7 @@ func (f *freeList) settle(st *State) {
 		f.head = 0
 	}
 	c := f.pool.config
-	st.open[f.family].put(f.pool.index, c.AutoAssign && !c.Refused && (f.next.IsValid() || f.head < len(f.queue)))
+	st.open[f.family].put(f.pool.index, c.AutoAssign && !c.Refused && (f.next.IsValid() || f.head < len(f.queue) || len(f.apart) > 0))
 }
 
 // used reports whether an address is held or was released.

@@ -64,6 +64,9 @@ type Request struct {
 	// Marked: what it shows was assigned by Fairlead.
 	Marked bool
 
+	// Conflicts are those of Shown that were not announced, as a stranger uses them.
+	Conflicts []netip.Addr
+
 	NamespaceLabels map[string]string
 	Labels          map[string]string
 }
@@ -132,10 +135,12 @@ const (
 	NotInPool Reason = "NotInPool"
 	// AddressInUse: another holds the address that is asked for, and does not share it.
 	AddressInUse Reason = "AddressInUse"
+	// AddressConflict: a stranger uses an address of the Service, and there is no other to give.
+	AddressConflict Reason = "AddressConflict"
 	// ForeignAddress: the Service shows an address that another implementation has assigned
 	// and that belongs to no pool.
 	ForeignAddress Reason = "ForeignAddress"
-	// PoolExhausted: every address that the Service may have is held, or rests after its release.
+	// PoolExhausted: every address that the Service may have is held, or rests after its release or a conflict.
 	PoolExhausted Reason = "PoolExhausted"
 	// QuotaExceeded: the namespace holds as many addresses as the pool lets it have.
 	QuotaExceeded Reason = "QuotaExceeded"

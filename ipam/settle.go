@@ -16,9 +16,12 @@ func (st *State) Settle(r Request) Decision {
 }
 
 func (st *State) settle(r *Request) Decision {
+	r.forgetConflicts(st.has(r))
 	d := Decide(st, *r)
 	if !d.Foreign {
 		st.commit(r, &d)
+		st.contest(r)
+		r.forgetConflicts(d.Addresses)
 	}
 	if d.Reason == Assigned {
 		st.queue.remove(r.Key)
@@ -197,6 +200,7 @@ func (st *State) hold(h *holding, a netip.Addr) {
 		if p != nil {
 			f := p.of(a)
 			f.held++
+			f.leaveApart(a)
 			f.settle(st)
 			st.touch(p)
 		}
@@ -238,14 +242,17 @@ func (st *State) drop(h *holding, a netip.Addr) {
 }
 
 func (st *State) free(p *pool, a netip.Addr) {
-	if p == nil {
+	if _, apart := st.quarantine[a]; p == nil && !apart {
 		return
 	}
 	st.clock++
 	st.released[a] = st.clock
+	if p == nil {
+		return // a pool that is made meanwhile finds it quarantined
+	}
 	f := p.of(a)
 	f.held--
-	f.requeue(a, st.clock)
+	st.requeue(f, a, st.clock)
 	f.settle(st)
 	st.touch(p)
 }

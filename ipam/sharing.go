@@ -147,7 +147,7 @@ func (st *State) join(r *Request, f config.Family) (best netip.Addr) {
 	rank := 0
 	for _, a := range st.groups[r.Sharing] {
 		p := st.poolOf(a)
-		if config.FamilyOf(a) != f || p == nil || best.IsValid() && (p.index > rank || p.index == rank && best.Less(a)) {
+		if config.FamilyOf(a) != f || p == nil || st.shunned(r, a) || best.IsValid() && (p.index > rank || p.index == rank && best.Less(a)) {
 			continue
 		}
 		if r.Pool != "" && (p.config.Name != r.Pool || !p.usable(r)) || r.Pool == "" && !p.offers(r) {

@@ -26,6 +26,9 @@ type State struct {
 	// released says when free addresses were let go. An address that is not in it was
 	// never used, as far as is known.
 	released map[netip.Addr]int64
+	// quarantine says until when addresses are given to nobody who does not ask for them, as
+	// a stranger uses them.
+	quarantine map[netip.Addr]int64
 	// clock is the time, in nanoseconds since some moment; it passes with every release.
 	clock int64
 
@@ -62,8 +65,11 @@ func New(s *config.Snapshot) *State {
 		groups:   map[string][]netip.Addr{},
 		users:    map[Key][]Key{},
 		released: map[netip.Addr]int64{},
-		queue:    newQueue(),
-		others:   map[Key]bool{},
+
+		quarantine: map[netip.Addr]int64{},
+
+		queue:  newQueue(),
+		others: map[Key]bool{},
 	}
 	st.configure(s)
 	return st
@@ -138,7 +144,7 @@ func (st *State) configure(s *config.Snapshot) {
 	}
 	for a, when := range st.released {
 		if p := st.poolOf(a); p != nil {
-			p.of(a).requeue(a, when)
+			st.requeue(p.of(a), a, when)
 		}
 	}
 	for _, p := range st.order {
@@ -186,9 +192,11 @@ func nameOf(p *config.Pool) string {
 // those who wait with addresses that have rested long enough.
 func (st *State) Advance(now time.Duration) {
 	st.clock = max(st.clock, int64(now))
+	st.discharge()
 	if len(st.queue.waiting) == 0 {
 		return
 	}
+	st.serve()
 	for _, f := range st.resting {
 		var tried netip.Addr
 		for {

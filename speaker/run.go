@@ -132,7 +132,8 @@ func (s *speaker) wire() error {
 	metrics.NewSpeaker(ctrlmetrics.Registry, metrics.Speaker{
 		Announced: func() int { n, _ := s.observed(); return n },
 		ARP:       packets(&s.arp.Stats), NDP: packets(&s.ndp.Stats),
-		Peers: s.peers, Duplicates: s.duplicates.Load,
+		Conflicts: s.conflicts,
+		Peers:     s.peers, Duplicates: s.duplicates.Load,
 	})
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
 	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, s.slices, everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
@@ -159,7 +160,7 @@ func (s *speaker) apply(d agent.Decided) {
 	desired := responder.Desired{Links: d.Links, Addresses: d.Tasks, Retell: d.Retell}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
-	s.writer.Set(updates(d.Changed), d.Nodes)
+	s.writer.Set(s.updates(d.Changed), d.Nodes)
 	s.slices.Set(d.Tasks)
 	s.report()
 }

@@ -22,4 +22,8 @@ const (
 	// ServiceConditionAnnounced says which node announces the addresses of a
 	// Service, or why none does. Written by the speakers.
 	ServiceConditionAnnounced = "fairlead.io/Announced"
+	// ServiceConditionAddressConflict says that a host which is not of this cluster uses
+	// addresses of a Service; it is absent otherwise. Written by the speakers, and removed by
+	// the controller with the addresses.
+	ServiceConditionAddressConflict = "fairlead.io/AddressConflict"
 )

@@ -29,7 +29,7 @@ func requestOf(s *kube.Service, namespaceLabels map[string]string) ipam.Request 
 		},
 		Families: s.Families, RequireAll: s.RequireAll,
 		Addresses: s.IPs, Pool: s.Pool, Invalid: s.Invalid, Terminating: s.Terminating,
-		Shown: s.Shown, Names: s.Names, Marked: s.Marked,
+		Shown: s.Shown, Names: s.Names, Marked: s.Marked, Conflicts: s.Conflicts,
 		NamespaceLabels: namespaceLabels, Labels: s.Labels,
 	}
 	for _, p := range s.Ports {

@@ -2,6 +2,7 @@ package assign
 
 import (
 	"encoding/json"
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
@@ -21,6 +23,7 @@ func TestPatchOf(t *testing.T) {
 		s.Status.Conditions = []metav1.Condition{
 			{Type: "example.com/Theirs", Status: metav1.ConditionTrue, Reason: "Kept"},
 			{Type: v1beta1.ServiceConditionAnnounced, Status: metav1.ConditionTrue, Reason: "Announced"},
+			kube.ConflictCondition(true, []kube.Conflict{{Addr: netip.MustParseAddr("192.0.2.1")}}, 2),
 		}
 		render(s, d, pools, now)
 		return s

@@ -25,6 +25,7 @@ func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time)
 	if len(d.Addresses) == 0 && !d.Foreign {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
 	}
+	kube.DropConflicts(svc)
 	meta.SetStatusCondition(&svc.Status.Conditions, metav1.Condition{
 		Type:               v1beta1.ServiceConditionAssigned,
 		Status:             status(d),
@@ -41,6 +42,7 @@ func unrender(svc *corev1.Service) {
 	kube.Annotate(svc, kube.AnnotationAnnouncers, "")
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
+	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 }
 
 // ingress returns the entries for addresses; those that are there already keep

@@ -133,6 +133,28 @@ func editStatus(name string, options ...serviceOption) step {
 	}
 }
 
+// contested has speakers tell that a stranger uses an address of a Service which is not announced yet.
+func contested(name, ip string) step {
+	return func(s *stage) {
+		s.Helper()
+		editStatus(name, func(svc *corev1.Service) {
+			c := kube.ConflictCondition(true, []kube.Conflict{{Addr: netip.MustParseAddr(ip), MAC: "02:00:00:00:00:99", Node: "node-1", Link: "eth0"}}, svc.Generation)
+			c.LastTransitionTime = metav1.Now()
+			svc.Status.Conditions = append(svc.Status.Conditions, c)
+		})(s)
+	}
+}
+
+// conflicts checks whether a Service has the condition.
+func conflicts(name string, want bool) step {
+	return func(s *stage) {
+		s.Helper()
+		if got := meta.FindStatusCondition(s.get(name).Status.Conditions, v1beta1.ServiceConditionAddressConflict); (got != nil) != want {
+			s.Errorf("Service %s: condition of conflicts is %v", name, got)
+		}
+	}
+}
+
 func remove(name string) step {
 	return func(s *stage) {
 		s.Helper()

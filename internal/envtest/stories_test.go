@@ -334,6 +334,22 @@ func TestStories(t *testing.T) {
 				editPool("c", exclude("")), poolIs("c", "Accepted"),
 			},
 		},
+		"Conflict": {
+			reason: "An address that a stranger uses is exchanged before it is served, if there is another, and then given only to who asks for it.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.2"), service("one"), has("one", "192.0.2.1"),
+				contested("one", "192.0.2.1"), has("one", "192.0.2.2"), conflicts("one", false),
+				func(s *stage) {
+					s.within(patience, "it is told", func() error { return s.told("one", "ClearAssignment", 1) })
+				},
+				service("two"), lacks("two", "PoolExhausted"),
+				service("three", asking("192.0.2.1")), has("three", "192.0.2.1"),
+				contested("three", "192.0.2.1"), has("three", "192.0.2.1"), conflicts("three", true),
+				contested("one", "192.0.2.2"), partly("one", "AddressConflict", "192.0.2.2"), conflicts("one", true),
+				editPool("a", addresses("192.0.2.1-192.0.2.3")), has("one", "192.0.2.3"), conflicts("one", false),
+				lacks("two", "PoolExhausted"), editPool("a", addresses("192.0.2.1-192.0.2.4")), has("two", "192.0.2.4"),
+			},
+		},
 		"Overlapping": {
 			reason: "Pools are warned of addresses that nodes, pods and cluster IPs have, and give addresses all the same.",
 			steps: []step{

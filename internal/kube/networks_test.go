@@ -27,12 +27,13 @@ func TestNetworks(t *testing.T) {
 		},
 	}
 	other := node.DeepCopy()
-	if _, err := TrimToNetworks(node); err != nil {
+	if _, err := TrimNode(node); err != nil {
 		t.Fatal(err)
 	}
 	want := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: "node-1", UID: "u", ResourceVersion: "7"},
-		Spec:       corev1.NodeSpec{PodCIDRs: other.Spec.PodCIDRs}, Status: corev1.NodeStatus{Addresses: other.Status.Addresses},
+		ObjectMeta: metav1.ObjectMeta{Name: "node-1", UID: "u", ResourceVersion: "7", Labels: other.Labels},
+		Spec:       corev1.NodeSpec{PodCIDRs: other.Spec.PodCIDRs},
+		Status:     corev1.NodeStatus{Addresses: other.Status.Addresses, Conditions: other.Status.Conditions},
 	}
 	if diff := cmp.Diff(want, node); diff != "" {
 		t.Errorf("trimmed: -want, +got:\n%s", diff)

@@ -87,6 +87,8 @@ type Service struct {
 	Marked bool
 	// Record says of each address which node is to announce it, and which is to next.
 	Record map[netip.Addr][]string
+	// Conflicts are those of Shown that a stranger was found to use before they were announced.
+	Conflicts []netip.Addr
 	// Announced is the condition of that name, if there is one.
 	Announced *metav1.Condition
 }
@@ -115,6 +117,7 @@ func ServiceOf(svc *corev1.Service) Service {
 	}
 	s.Shown, s.Names = Shown(svc)
 	s.Record = Announcers(svc.Annotations[AnnotationAnnouncers])
+	s.Conflicts = conflicts(svc, s.Shown)
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
 		s.Announced = c.DeepCopy()
 	}
@@ -155,7 +158,8 @@ func Marked(svc *corev1.Service) bool { return annotated(svc) || assigned(svc) }
 func Touched(svc *corev1.Service) bool {
 	return annotated(svc) ||
 		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAssigned) != nil ||
-		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced) != nil
+		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced) != nil ||
+		meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict) != nil
 }
 
 func annotated(svc *corev1.Service) bool {

@@ -3,6 +3,7 @@ package kube
 import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The Trim functions are cache transforms: they drop what Fairlead never reads,
@@ -18,11 +19,15 @@ func TrimService(o any) (any, error) {
 	return o, nil
 }
 
-// TrimNode drops what Fairlead never reads of a Node.
+// TrimNode leaves of a Node what NodeOf, AddressesOf and PodNetworksOf read.
 func TrimNode(o any) (any, error) {
 	if n, ok := o.(*corev1.Node); ok {
-		n.ManagedFields, n.Annotations = nil, nil
-		n.Status = corev1.NodeStatus{Conditions: n.Status.Conditions, Addresses: n.Status.Addresses}
+		*n = corev1.Node{
+			TypeMeta:   n.TypeMeta,
+			ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels},
+			Spec:       corev1.NodeSpec{PodCIDRs: n.Spec.PodCIDRs, Taints: n.Spec.Taints, Unschedulable: n.Spec.Unschedulable},
+			Status:     corev1.NodeStatus{Addresses: n.Status.Addresses, Conditions: n.Status.Conditions},
+		}
 	}
 	return o, nil
 }

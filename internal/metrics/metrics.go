@@ -37,6 +37,8 @@ type Speaker struct {
 	// Announced returns how many addresses are announced now.
 	Announced func() int
 	ARP, NDP  Packets
+	// Conflicts returns how many addresses of this node somebody else uses.
+	Conflicts func() int
 	// Peers counts the other nodes by what is known of them.
 	Peers func() map[string]int
 	// Duplicates returns how often another speaker was seen to announce an address of this node.
@@ -54,6 +56,10 @@ func NewSpeaker(r prometheus.Registerer, s Speaker) {
 		Name: "fairlead_l2_announced_addresses",
 		Help: "Addresses that this node answers ARP or NDP for.",
 	}, func() float64 { return float64(s.Announced()) }))
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fairlead_l2_conflicting_addresses",
+		Help: "Addresses that this node answers for, or would, and that a stranger was seen to use within five minutes.",
+	}, func() float64 { return float64(s.Conflicts()) }))
 	for _, presence := range []string{"alive", "away", "gone", "unknown"} {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "fairlead_speaker_peers", Help: "Other nodes with a speaker, by what this one knows of them.",

@@ -29,6 +29,8 @@ type Decided struct {
 	Peers map[string]netip.Addr
 	// Key is that of what the speakers say to each other; nil while there is none.
 	Key []byte
+	// Conflicts is how many addresses somebody else uses.
+	Conflicts int
 	// Retell grows when all that is announced is to be told again.
 	Retell uint64
 }
@@ -160,7 +162,7 @@ func earliest(a, b time.Time) time.Time {
 // decided decides upon what has changed.
 func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	nodes := w.view()
-	d := Decided{Nodes: nodes, Links: w.links, Key: w.key, Retell: w.retell}
+	d := Decided{Nodes: nodes, Links: w.links, Key: w.key, Retell: w.retell, Conflicts: len(w.strangers)}
 	for _, k := range p.decide(w, nodes, now) {
 		d.Changed = append(d.Changed, p.change(w, k))
 	}

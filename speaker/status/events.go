@@ -18,6 +18,7 @@ const (
 	eventAssigned  = "nodeAssigned"
 	eventFailed    = "announceFailed"
 	eventWithdrawn = "Withdrawn"
+	eventConflict  = "AddressConflict"
 )
 
 // transition returns the events of a condition that was written: before is what it was.

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -99,6 +101,38 @@ func record(a announce.Announcement) []string {
 
 // by says who announces an address.
 func by(a announce.Announcement) string { return kube.ByNode(a.Address, a.Node) }
+
+// render puts the Report into a Service, and returns what is to be told of that.
+func (r *Report) render(svc *corev1.Service) []event {
+	before := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced).DeepCopy()
+	record := kube.Announcers(svc.Annotations[kube.AnnotationAnnouncers])
+	if r.Says(before, record) {
+		return nil
+	}
+	meta.SetStatusCondition(&svc.Status.Conditions, r.condition(svc.Generation))
+	kube.Annotate(svc, kube.AnnotationAnnouncers, kube.AnnouncersText(r.merge(record)))
+	return transition(r.of, before, *r)
+}
+
+// renderConflicts puts into a Service that somebody else uses its addresses, or that nobody does any more.
+func renderConflicts(svc *corev1.Service, conflicts []Conflict) []event {
+	if len(conflicts) == 0 {
+		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
+		return nil
+	}
+	before := true
+	told := make([]kube.Conflict, 0, len(conflicts))
+	for _, c := range conflicts {
+		before = before && c.Before
+		told = append(told, c.Conflict)
+	}
+	c := kube.ConflictCondition(before, told, svc.Generation)
+	was := messageOf(meta.FindStatusCondition(svc.Status.Conditions, c.Type))
+	if meta.SetStatusCondition(&svc.Status.Conditions, c); was == c.Message {
+		return nil
+	}
+	return []event{{corev1.EventTypeWarning, eventConflict, c.Message}}
+}
 
 // merge returns a record with what the Report says in it. Who announces already keeps who is next.
 func (r *Report) merge(before map[netip.Addr][]string) map[netip.Addr][]string {

@@ -3,22 +3,23 @@ package status
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
@@ -43,6 +44,15 @@ type Writer struct {
 	mu    sync.Mutex
 	// reports are what is to be said now, of the Services that this node reports on.
 	reports map[announce.Key]Report
+	// conflicts are the addresses of Services that this node has seen somebody else use.
+	conflicts map[announce.Key][]Conflict
+}
+
+// A Conflict is an address that somebody else uses, too.
+type Conflict struct {
+	kube.Conflict
+	// Before: it was found before the address was announced.
+	Before bool
 }
 
 // An Update is what holds of a Service now.
@@ -53,12 +63,14 @@ type Update struct {
 	// Announced is its condition of that name, and Record what is recorded, as they were read.
 	Announced *metav1.Condition
 	Record    map[netip.Addr][]string
+	// Conflicts are those of its addresses that this node knows of, sorted.
+	Conflicts []Conflict
 }
 
 // NewWriter returns a Writer for a node.
 func NewWriter(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Writer {
 	return &Writer{
-		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{},
+		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{}, conflicts: map[announce.Key][]Conflict{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[announce.Key]()),
 	}
 }
@@ -69,6 +81,12 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 	defer w.mu.Unlock()
 	for i := range updates {
 		u := &updates[i]
+		if !slices.Equal(w.conflicts[u.Service], u.Conflicts) {
+			w.queue.Add(u.Service)
+		}
+		if w.conflicts[u.Service] = u.Conflicts; len(u.Conflicts) == 0 {
+			delete(w.conflicts, u.Service)
+		}
 		r, ok := reportOf(u.Of, nodes, w.node)
 		if !ok {
 			delete(w.reports, u.Service)
@@ -126,23 +144,25 @@ func (w *Writer) next(ctx context.Context) bool {
 // write says of a Service what is to be said now.
 func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	w.mu.Lock()
-	r, ok := w.reports[k]
+	r, reports := w.reports[k]
+	conflicts := w.conflicts[k]
 	w.mu.Unlock()
-	if !ok {
+	if !reports && len(conflicts) == 0 {
 		return nil // another node reports by now
 	}
 	var svc corev1.Service
 	if err := w.client.Get(ctx, types.NamespacedName{Namespace: k.Namespace, Name: k.Name}, &svc); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	before := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced).DeepCopy()
 	after := svc.DeepCopy()
-	record := kube.Announcers(svc.Annotations[kube.AnnotationAnnouncers])
-	if r.Says(before, record) {
+	var events []event
+	if reports {
+		events = r.render(after)
+	}
+	events = append(events, renderConflicts(after, conflicts)...)
+	if equality.Semantic.DeepEqual(svc.Status, after.Status) && maps.Equal(svc.Annotations, after.Annotations) {
 		return nil
 	}
-	meta.SetStatusCondition(&after.Status.Conditions, r.condition(svc.Generation))
-	kube.Annotate(after, kube.AnnotationAnnouncers, kube.AnnouncersText(r.merge(record)))
 	// With a lock on the version, so that what is told by event happened just now:
 	// the Service as it was read may be older than what this node wrote last.
 	patch := client.StrategicMergeFrom(&svc, client.MergeFromWithOptimisticLock{})
@@ -155,7 +175,7 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	case err != nil:
 		return fmt.Errorf("patch status: %w", err)
 	}
-	for _, e := range transition(r.of, before, r) {
+	for _, e := range events {
 		w.recorder.Eventf(after, nil, e.kind, e.reason, "Announce", "%s", e.message)
 	}
 	return nil
