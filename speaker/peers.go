@@ -85,14 +85,6 @@ func names(links []link.Link) []string {
 	return out
 }
 
-// isolated reports whether no link leads to the other nodes: to the segment of this node's address, or on.
-func isolated(links []link.Link, self netip.Addr) bool {
-	return !slices.ContainsFunc(links, func(l link.Link) bool {
-		return l.Default4 && self.Is4() || l.Default6 && self.Is6() ||
-			slices.ContainsFunc(l.Subnets, func(p netip.Prefix) bool { return p.Contains(self) })
-	})
-}
-
 // settle is how long a link may not be served before that makes others do better: sockets are
 // opened anew a second after they failed.
 const settle = 2500 * time.Millisecond

@@ -27,6 +27,8 @@ type Decided struct {
 	// Self is this node's address, and Peers are those of the other nodes that have had a speaker.
 	Self  netip.Addr
 	Peers map[string]netip.Addr
+	// Isolated: no link leads to the other nodes.
+	Isolated bool
 	// Key is that of what the speakers say to each other; nil while there is none.
 	Key []byte
 	// Conflicts is how many addresses somebody else uses.
@@ -161,13 +163,15 @@ func earliest(a, b time.Time) time.Time {
 
 // decided decides upon what has changed.
 func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
+	w.isolate(now)
 	nodes := w.view()
 	d := Decided{Nodes: nodes, Links: w.links, Key: w.key, Retell: w.retell, Conflicts: len(w.strangers)}
 	for _, k := range p.decide(w, nodes, now) {
 		d.Changed = append(d.Changed, p.change(w, k))
 	}
-	d.Tasks = p.todo()
+	d.Tasks = p.todo(now.Before(w.returning))
 	d.Self, d.Peers = w.addresses()
+	d.Isolated = w.isolated
 	return d
 }
 

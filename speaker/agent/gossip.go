@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
@@ -55,7 +56,7 @@ func (a *Agent) SetGossip(g Gossip) {
 	a.enqueue(func(w *world) {
 		w.changed(!g.equal(&w.gossip))
 		if g.Heals != w.gossip.Heals {
-			w.retell++
+			w.heal(time.Now())
 		}
 		w.gossip = g
 		for n := range w.witnessed {

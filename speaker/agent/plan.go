@@ -133,10 +133,13 @@ func (p *plan) change(w *world, k announce.Key) Change {
 	return c
 }
 
-// todo returns the tasks of this node, by address.
-func (p *plan) todo() []announce.Task {
+// todo returns the tasks of this node, by address. Who returns asks first whether others do them by now.
+func (p *plan) todo(returning bool) []announce.Task {
 	out := make([]announce.Task, 0, len(p.tasks))
 	for _, t := range p.tasks {
+		if returning && t.Mode == announce.Own {
+			t.Mode = announce.Fresh
+		}
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(a, b announce.Task) int { return a.Addr.Compare(b.Addr) })

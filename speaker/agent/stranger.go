@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -32,6 +33,7 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 	a.enqueue(func(w *world) {
 		if node := w.owner(s.MAC); node != "" {
 			a.Duplicate(node)
+			w.concede(addr, node, s.Seen)
 			if w.gossip.Peers[node].Presence == announce.Gone {
 				w.changed(w.witnessed[node].IsZero())
 				w.witnessed[node] = s.Seen
@@ -39,14 +41,22 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 			}
 			return
 		}
+		for _, k := range w.sharers[addr] { // who returns asks for what it has announced before
+			s.Before = s.Before && len(kube.Told(w.announced[k], []netip.Addr{addr})) == 0
+		}
 		before, known := w.strangers[addr]
 		w.strangers[addr] = s
 		if !known || before.MAC != s.MAC || before.Before != s.Before {
-			for _, k := range w.sharers[addr] {
-				w.touch(k, addr)
-			}
+			w.reconsider(addr)
 		}
 	})
+}
+
+// reconsider has an address decided about anew.
+func (w *world) reconsider(a netip.Addr) {
+	for _, k := range w.sharers[a] {
+		w.touch(k, a)
+	}
 }
 
 // owner returns the other node that a MAC belongs to; empty if none.
@@ -81,9 +91,17 @@ func (w *world) forget(now time.Time) {
 			delete(w.strangers, a)
 		case !s.Seen.Add(forgetAfter).After(now):
 			delete(w.strangers, a)
-			for _, k := range w.sharers[a] {
-				w.touch(k, a)
-			}
+			w.reconsider(a)
+		}
+	}
+	if !w.returning.IsZero() && !w.returning.After(now) {
+		w.returning = time.Time{}
+		w.changed(true)
+	}
+	for a, s := range w.elsewhere {
+		if !s.at.Add(witnessFor).After(now) || w.gossip.Peers[s.node].Presence == announce.Gone && w.witnessed[s.node].IsZero() {
+			delete(w.elsewhere, a)
+			w.reconsider(a)
 		}
 	}
 	for n, seen := range w.witnessed {
@@ -96,8 +114,12 @@ func (w *world) forget(now time.Time) {
 
 // recollect returns when there is next something to forget; the zero time if never.
 func (w *world) recollect() (next time.Time) {
+	next = w.returning
 	for _, s := range w.strangers {
 		next = earliest(next, s.Seen.Add(forgetAfter))
+	}
+	for _, s := range w.elsewhere {
+		next = earliest(next, s.at.Add(witnessFor))
 	}
 	for _, seen := range w.witnessed {
 		next = earliest(next, seen.Add(witnessFor))

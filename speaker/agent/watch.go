@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -141,6 +142,9 @@ func (a *Agent) putService(svc *corev1.Service) func(*world) {
 	announced := s.Announced
 	s.Announced = nil
 	return func(w *world) {
+		if told := w.announced[key]; !slices.Equal(kube.Told(told, s.Shown), kube.Told(announced, s.Shown)) {
+			w.touch(key, s.Shown...) // it is not fresh any more
+		}
 		w.announced[key] = announced
 		if !w.putService(key, s) {
 			a.Seen(key, announced, s.Record)

@@ -45,6 +45,13 @@ type world struct {
 	strangers map[netip.Addr]Stranger
 	// witnessed says of nodes that are said to be gone when they were last seen to announce.
 	witnessed map[string]time.Time
+	// isolated: no link leads to the other nodes. returning says until when a node that was cut off from at least half of
+	// all does not insist on what it announces, and tie that it was exactly half.
+	isolated  bool
+	returning time.Time
+	tie       bool
+	// elsewhere says of addresses which other node was seen to announce them when this one returned.
+	elsewhere map[netip.Addr]sight
 	// retell grows when all that is announced is to be told again.
 	retell uint64
 
@@ -61,7 +68,7 @@ type world struct {
 func newWorld(self string) *world {
 	return &world{
 		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
-		strangers: map[netip.Addr]Stranger{}, witnessed: map[string]time.Time{},
+		strangers: map[netip.Addr]Stranger{}, witnessed: map[string]time.Time{}, elsewhere: map[netip.Addr]sight{},
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key]map[name]map[string]int{},
@@ -103,11 +110,16 @@ func (w *world) reconfigured() { w.snapshot, w.all = nil, true }
 
 // putService notes a Service, and reports whether that means anything.
 func (w *world) putService(k announce.Key, s kube.Service) bool {
-	before := w.services[k].Shown
+	before := w.services[k]
 	if !put(w.services, k, s) {
 		return false
 	}
-	w.reshare(k, before, s.Shown)
+	for a := range w.elsewhere {
+		if !slices.Equal(before.Record[a], s.Record[a]) {
+			delete(w.elsewhere, a)
+		}
+	}
+	w.reshare(k, before.Shown, s.Shown)
 	return true
 }
 
@@ -206,7 +218,7 @@ func (w *world) service(k announce.Key) *announce.Service {
 	s := w.services[k]
 	return &announce.Service{
 		Key: k, Labels: s.Labels, Addresses: s.Shown, Local: s.Local, Endpoints: w.endpointsOf(k),
-		Record: s.Record, Told: kube.Told(w.announced[k], s.Shown),
+		Record: w.recordOf(&s), Told: kube.Told(w.announced[k], s.Shown),
 	}
 }
 

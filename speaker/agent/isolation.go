@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+	"github.com/fairlead-lb/fairlead/speaker/link"
+)
+
+// What becomes of a node that was cut off and returns: others have taken over what it announced, and have
+// recorded that, but its watches may need a minute to tell. So it does not insist: it asks the
+// neighbours before it claims, and leaves to the others what they are seen to announce.
+
+// insist is how long it does not.
+const insist = 10 * time.Second
+
+// sight is another node that was seen to announce an address.
+type sight struct {
+	node string
+	at   time.Time
+}
+
+// isolated reports whether no link leads to the other nodes: to the segment of this node's address, or on.
+func isolated(links []link.Link, self netip.Addr) bool {
+	return self.IsValid() && !slices.ContainsFunc(links, func(l link.Link) bool {
+		return l.Default4 && self.Is4() || l.Default6 && self.Is6() ||
+			slices.ContainsFunc(l.Subnets, func(p netip.Prefix) bool { return p.Contains(self) })
+	})
+}
+
+// isolate notes whether this node is cut off, by its own links.
+func (w *world) isolate(now time.Time) {
+	was := w.isolated
+	if w.isolated = isolated(w.links, w.nodes[w.self].Address); was && !w.isolated {
+		w.returning, w.tie = now.Add(insist), false
+	}
+}
+
+// heal notes that nodes are back that were gone. Who could see more than half of all nodes meanwhile tells the neighbours
+// again what it announces; who could see less has perhaps been replaced, and does not insist. Of two
+// that could see half, the one with the first name goes before.
+func (w *world) heal(now time.Time) {
+	if now.Before(w.returning) && !w.tie {
+		return
+	}
+	gone := 0
+	for _, p := range w.gossip.Peers {
+		if p.Presence == announce.Gone {
+			gone++
+		}
+	}
+	all := len(w.gossip.Peers) + 1
+	if 2*gone >= all {
+		w.returning, w.tie = now.Add(insist), 2*gone == all
+	}
+	if 2*gone <= all {
+		w.retell++
+	}
+}
+
+// concede leaves an address to another node that is seen to announce it, if this one does not insist.
+func (w *world) concede(a netip.Addr, node string, now time.Time) {
+	if !now.Before(w.returning) || w.tie && w.self < node {
+		return
+	}
+	w.elsewhere[a] = sight{node, now}
+	w.reconsider(a)
+}
+
+// recordOf returns what is recorded of a Service's addresses, as far as it has not been seen to be outdated.
+func (w *world) recordOf(s *kube.Service) map[netip.Addr][]string {
+	out := s.Record
+	for _, a := range s.Shown {
+		seen, ok := w.elsewhere[a]
+		if !ok {
+			continue
+		}
+		if out = maps.Clone(out); out == nil {
+			out = map[netip.Addr][]string{}
+		}
+		rest := slices.DeleteFunc(slices.Clone(out[a]), func(n string) bool { return n == seen.node })
+		out[a] = append([]string{seen.node}, rest...)
+	}
+	return out
+}
