@@ -169,7 +169,8 @@ func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	for _, k := range p.decide(w, nodes, now) {
 		d.Changed = append(d.Changed, p.change(w, k))
 	}
-	d.Tasks = p.todo(now.Before(w.returning))
+	w.doubts(p.tasks)
+	d.Tasks = p.todo(w.doubted)
 	d.Self, d.Peers = w.addresses()
 	d.Isolated = w.isolated
 	return d

@@ -36,7 +36,26 @@ func isolated(links []link.Link, self netip.Addr) bool {
 func (w *world) isolate(now time.Time) {
 	was := w.isolated
 	if w.isolated = isolated(w.links, w.nodes[w.self].Address); was && !w.isolated {
-		w.returning, w.tie = now.Add(insist), false
+		w.returns(now, false)
+	}
+}
+
+// returns notes that this node was cut off from half of all nodes or more.
+func (w *world) returns(now time.Time, tie bool) {
+	w.returning, w.tie, w.doubt = now.Add(insist), tie, true
+}
+
+// doubts notes which addresses a node that has just returned announces; others may do so by now.
+func (w *world) doubts(tasks map[netip.Addr]announce.Task) {
+	if !w.doubt {
+		return
+	}
+	w.doubt = false
+	clear(w.doubted)
+	for a, t := range tasks {
+		if t.Mode.Announced() {
+			w.doubted[a] = true
+		}
 	}
 }
 
@@ -55,20 +74,32 @@ func (w *world) heal(now time.Time) {
 	}
 	all := len(w.gossip.Peers) + 1
 	if 2*gone >= all {
-		w.returning, w.tie = now.Add(insist), 2*gone == all
+		w.returns(now, 2*gone == all)
 	}
 	if 2*gone <= all {
 		w.retell++
 	}
 }
 
-// concede leaves an address to another node that is seen to announce it, if this one does not insist.
+// concede leaves an address to another node that is seen to announce it, if it is doubted.
 func (w *world) concede(a netip.Addr, node string, now time.Time) {
-	if !now.Before(w.returning) || w.tie && w.self < node {
+	if !w.doubted[a] || w.tie && w.self < node || w.elsewhere[a].node == w.self {
 		return
 	}
 	w.elsewhere[a] = sight{node, now}
 	w.reconsider(a)
+}
+
+// takeOver remembers that this node announces an address instead of one that is gone, until that is
+// recorded: should the other return meanwhile, nothing moves back.
+func (w *world) takeOver(a netip.Addr, of []announce.Announcement, now time.Time) {
+	if len(of) == 0 || of[0].Node != w.self {
+		return
+	}
+	r := w.services[of[0].Service].Record[a]
+	if len(r) > 0 && r[0] != w.self && w.gossip.Peers[r[0]].Presence == announce.Gone {
+		w.elsewhere[a] = sight{w.self, now}
+	}
 }
 
 // recordOf returns what is recorded of a Service's addresses, as far as it has not been seen to be outdated.

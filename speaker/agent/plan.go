@@ -53,6 +53,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 			delete(p.of, a)
 		}
 		p.assign(a, after, nodes, now)
+		w.takeOver(a, after, now)
 	}
 	for k := range w.touched {
 		changed[k] = true
@@ -133,11 +134,11 @@ func (p *plan) change(w *world, k announce.Key) Change {
 	return c
 }
 
-// todo returns the tasks of this node, by address. Who returns asks first whether others do them by now.
-func (p *plan) todo(returning bool) []announce.Task {
+// todo returns the tasks of this node, by address. Of those that are doubted it asks first whether another has them.
+func (p *plan) todo(doubted map[netip.Addr]bool) []announce.Task {
 	out := make([]announce.Task, 0, len(p.tasks))
-	for _, t := range p.tasks {
-		if returning && t.Mode == announce.Own {
+	for a, t := range p.tasks {
+		if doubted[a] && t.Mode == announce.Own {
 			t.Mode = announce.Fresh
 		}
 		out = append(out, t)

@@ -96,9 +96,13 @@ func (w *world) forget(now time.Time) {
 	}
 	if !w.returning.IsZero() && !w.returning.After(now) {
 		w.returning = time.Time{}
+		clear(w.doubted)
 		w.changed(true)
 	}
 	for a, s := range w.elsewhere {
+		if s.node == w.self && len(w.sharers[a]) > 0 {
+			continue
+		}
 		if !s.at.Add(witnessFor).After(now) || w.gossip.Peers[s.node].Presence == announce.Gone && w.witnessed[s.node].IsZero() {
 			delete(w.elsewhere, a)
 			w.reconsider(a)
@@ -119,6 +123,9 @@ func (w *world) recollect() (next time.Time) {
 		next = earliest(next, s.Seen.Add(forgetAfter))
 	}
 	for _, s := range w.elsewhere {
+		if s.node == w.self {
+			continue
+		}
 		next = earliest(next, s.at.Add(witnessFor))
 	}
 	for _, seen := range w.witnessed {

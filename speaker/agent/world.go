@@ -50,7 +50,11 @@ type world struct {
 	isolated  bool
 	returning time.Time
 	tie       bool
-	// elsewhere says of addresses which other node was seen to announce them when this one returned.
+	// doubted are the addresses that this is about; doubt says that they are still to be noted.
+	doubted map[netip.Addr]bool
+	doubt   bool
+	// elsewhere says of addresses who announces them, though something else is recorded: another node that was seen
+	// to when this one returned, or this node in place of one that is gone.
 	elsewhere map[netip.Addr]sight
 	// retell grows when all that is announced is to be told again.
 	retell uint64
@@ -68,7 +72,7 @@ type world struct {
 func newWorld(self string) *world {
 	return &world{
 		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
-		strangers: map[netip.Addr]Stranger{}, witnessed: map[string]time.Time{}, elsewhere: map[netip.Addr]sight{},
+		strangers: map[netip.Addr]Stranger{}, witnessed: map[string]time.Time{}, elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{},
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key]map[name]map[string]int{},
