@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -30,6 +31,16 @@ func (s *speaker) talk(ctx context.Context) error {
 	return s.gossip.Run(talking)
 }
 
+var errNoKey = errors.New("there is no Secret " + kube.GossipSecret + " with a key of 16, 24 or 32 bytes: is the controller running?")
+
+// disconnected says why this speaker and the others do not talk to each other; nil where they do.
+func (s *speaker) disconnected(d *agent.Decided) error {
+	if d.Key == nil {
+		return errNoKey
+	}
+	return s.gossip.Observed().Error
+}
+
 // heard tells the agent what the speakers have found out among themselves.
 func (s *speaker) heard() {
 	o := s.gossip.Observed()
@@ -38,6 +49,7 @@ func (s *speaker) heard() {
 		g.Peers[name] = agent.Peer{Presence: m.Presence, Impaired: m.Word.Impaired, Links: m.Word.Links}
 	}
 	s.agent.SetGossip(g)
+	s.report()
 }
 
 // peers counts the other nodes by what is known of them.
@@ -67,7 +79,7 @@ func (s *speaker) updates(changed []agent.Change) []status.Update {
 	out := make([]status.Update, 0, len(changed))
 	for i := range changed {
 		c := &changed[i]
-		u := status.Update{Service: c.Service, Of: c.Of, Announced: c.Announced, Record: c.Record}
+		u := status.Update{Service: c.Service, Of: c.Of, Announced: c.Announced, Record: c.Record, Contested: c.Contested}
 		for _, a := range slices.SortedFunc(maps.Keys(c.Strangers), netip.Addr.Compare) {
 			x := c.Strangers[a]
 			u.Conflicts = append(u.Conflicts, status.Conflict{Conflict: kube.Conflict{Addr: a, MAC: x.MAC, Node: s.node, Link: x.Link}, Before: x.Before})

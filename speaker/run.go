@@ -192,7 +192,7 @@ func (s *speaker) report() {
 		}
 	}
 	announced, errs := s.observed()
-	s.own.Set(status.Own{Links: links, Announced: announced, Errors: errs})
+	s.own.Set(status.Own{Links: links, Announced: announced, Errors: errs, Gossip: s.disconnected(d)})
 	s.gossip.Set(gossip.Desired{
 		Self: d.Self, Key: d.Key, Peers: d.Peers, Isolated: d.Isolated,
 		Word: gossip.Word{Impaired: s.health.impaired(len(errs) > 0, s.report), Links: names(d.Links)},

@@ -12,6 +12,8 @@ const (
 	ConditionBound = "Bound"
 	// ConditionReady says whether a speaker announces what it should.
 	ConditionReady = "Ready"
+	// ConditionConnected says whether a speaker and the others talk to each other.
+	ConditionConnected = "Connected"
 )
 
 // Condition types that Fairlead writes to Services.

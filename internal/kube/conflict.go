@@ -51,6 +51,23 @@ func ConflictCondition(before bool, cs []Conflict, generation int64) metav1.Cond
 	}
 }
 
+// ReadConflicts reads what a Service is told of conflicts. What somebody else has written is left out.
+func ReadConflicts(svc *corev1.Service) (before bool, out []Conflict) {
+	c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
+	if c == nil || c.Status != metav1.ConditionTrue {
+		return false, nil
+	}
+	for told := range strings.SplitSeq(c.Message, between) {
+		address, rest, isConflict := strings.Cut(told, usedBy)
+		mac, rest, isSeen := strings.Cut(rest, seenBy)
+		node, link, isOn := strings.Cut(rest, on)
+		if a, err := netip.ParseAddr(address); isConflict && isSeen && isOn && err == nil && a.Zone() == "" {
+			out = append(out, Conflict{a.Unmap(), mac, node, link})
+		}
+	}
+	return c.Reason == FoundBeforeUse, out
+}
+
 // ConflictsOf reads which addresses of a Service are told to be in conflict, and whether they
 // were found to be before they were announced. What somebody else has written is left out.
 func ConflictsOf(svc *corev1.Service) (before bool, addrs []netip.Addr) {

@@ -89,6 +89,8 @@ type Service struct {
 	Record map[netip.Addr][]string
 	// Conflicts are those of Shown that a stranger was found to use before they were announced.
 	Conflicts []netip.Addr
+	// Contested: it says that a stranger uses an address of it.
+	Contested bool
 	// Announced is the condition of that name, if there is one.
 	Announced *metav1.Condition
 }
@@ -118,6 +120,7 @@ func ServiceOf(svc *corev1.Service) Service {
 	s.Shown, s.Names = Shown(svc)
 	s.Record = Announcers(svc.Annotations[AnnotationAnnouncers])
 	s.Conflicts = conflicts(svc, s.Shown)
+	s.Contested = meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
 		s.Announced = c.DeepCopy()
 	}

@@ -45,6 +45,8 @@ type Change struct {
 	// Announced is its condition of that name, and Record what is recorded, as they were read.
 	Announced *metav1.Condition
 	Record    map[netip.Addr][]string
+	// Contested: it says, as it was read, that somebody else uses an address of it.
+	Contested bool
 	// Strangers are those who use its addresses.
 	Strangers map[netip.Addr]Stranger
 }

@@ -32,10 +32,12 @@ func isolated(links []link.Link, self netip.Addr) bool {
 	})
 }
 
-// isolate notes whether this node is cut off, by its own links.
+// isolate notes whether this node is cut off, by its own links. One whose address never was on any
+// of them is reached in another way, and not cut off.
 func (w *world) isolate(now time.Time) {
-	was := w.isolated
-	if w.isolated = isolated(w.links, w.nodes[w.self].Address); was && !w.isolated {
+	was, is := w.isolated, isolated(w.links, w.nodes[w.self].Address)
+	w.linked = w.linked || !is
+	if w.isolated = w.linked && is; was && !w.isolated {
 		w.returns(now, false)
 	}
 }
@@ -86,18 +88,15 @@ func (w *world) concede(a netip.Addr, node string, now time.Time) {
 	if !w.doubted[a] || w.tie && w.self < node || w.elsewhere[a].node == w.self {
 		return
 	}
+	delete(w.doubted, a)
 	w.elsewhere[a] = sight{node, now}
 	w.reconsider(a)
 }
 
-// takeOver remembers that this node announces an address instead of one that is gone, until that is
-// recorded: should the other return meanwhile, nothing moves back.
-func (w *world) takeOver(a netip.Addr, of []announce.Announcement, now time.Time) {
-	if len(of) == 0 || of[0].Node != w.self {
-		return
-	}
-	r := w.services[of[0].Service].Record[a]
-	if len(r) > 0 && r[0] != w.self && w.gossip.Peers[r[0]].Presence == announce.Gone {
+// gained remembers that this node has just come to announce an address, until something else is recorded than was:
+// should a node that had it return meanwhile, nothing moves back.
+func (w *world) gained(a netip.Addr, now time.Time) {
+	if !w.doubt {
 		w.elsewhere[a] = sight{w.self, now}
 	}
 }

@@ -43,7 +43,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		if len(sharers) > 0 {
 			after = w.refuse(a, announce.At(w.config(), nodes, a, sharers))
 		}
-		if reflect.DeepEqual(before, after) && !w.all {
+		if reflect.DeepEqual(before, after) && !w.all && w.strangers[a] == (Stranger{}) {
 			continue
 		}
 		for _, x := range slices.Concat(before, after) {
@@ -52,8 +52,11 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		if p.of[a] = after; after == nil {
 			delete(p.of, a)
 		}
-		p.assign(a, after, nodes, now)
-		w.takeOver(a, after, now)
+		had := p.announces(a)
+		p.assign(a, w, nodes, now)
+		if p.announces(a) && !had {
+			w.gained(a, now)
+		}
 	}
 	for k := range w.touched {
 		changed[k] = true
@@ -77,14 +80,16 @@ func (p *plan) due(w *world) []netip.Addr {
 
 // assign notes what this node has to do about an address. What it has to give up because another node
 // announces it, it goes on answering for.
-func (p *plan) assign(a netip.Addr, of []announce.Announcement, nodes []announce.Node, now time.Time) {
+func (p *plan) assign(a netip.Addr, w *world, nodes []announce.Node, now time.Time) {
+	of := p.of[a]
 	before, had := p.tasks[a]
-	t, has := announce.TaskOf(of, p.self, nodes)
-	switch elsewhere := slices.ContainsFunc(of, func(x announce.Announcement) bool { return x.Node != "" }); {
+	t, has := announce.TaskOf(w.asking(a, of), p.self, nodes)
+	elsewhere := slices.ContainsFunc(of, func(x announce.Announcement) bool { return x.Node != "" && x.Node != p.self })
+	switch {
 	case has:
 		p.tasks[a] = t
 		delete(p.yields, a)
-	case had && elsewhere && before.Mode != announce.Yielding && before.Mode != announce.Standin:
+	case had && elsewhere && before.Mode.Announced():
 		before.Mode = announce.Yielding
 		p.tasks[a], p.yields[a] = before, now.Add(yieldFor)
 	case had && elsewhere && before.Mode == announce.Yielding:
@@ -92,6 +97,12 @@ func (p *plan) assign(a netip.Addr, of []announce.Announcement, nodes []announce
 		delete(p.tasks, a)
 		delete(p.yields, a)
 	}
+}
+
+// announces reports whether this node announces an address.
+func (p *plan) announces(a netip.Addr) bool {
+	t, ok := p.tasks[a]
+	return ok && t.Mode.Announced()
 }
 
 // expire ends what was yielded long enough, and reports whether there was anything.
@@ -117,7 +128,7 @@ func (p *plan) lapse() (next time.Time) {
 // change returns what holds of a Service now.
 func (p *plan) change(w *world, k announce.Key) Change {
 	s := w.services[k]
-	c := Change{Service: k, Announced: w.announced[k], Record: s.Record}
+	c := Change{Service: k, Announced: w.announced[k], Record: s.Record, Contested: s.Contested}
 	for _, a := range s.Shown {
 		for _, x := range p.of[a] {
 			if x.Service == k {

@@ -17,12 +17,15 @@ type Stranger struct {
 	Before bool
 	// Seen is when, last.
 	Seen time.Time
+	// asking since: whether it is still there is being found out.
+	asking time.Time
 }
 
 const (
 	// forgetAfter is how long a stranger is remembered that is not seen any more. Who was found before first
-	// use is then looked for again.
+	// use is then asked for again, for askFor, which is as long as probing takes.
 	forgetAfter = 5 * time.Minute
+	askFor      = 5 * time.Second
 	// witnessFor is how long a node that is said to be gone, but was seen to announce, is not taken for it.
 	witnessFor = 90 * time.Second
 )
@@ -46,7 +49,7 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 		}
 		before, known := w.strangers[addr]
 		w.strangers[addr] = s
-		if !known || before.MAC != s.MAC || before.Before != s.Before {
+		if !known || before.MAC != s.MAC || before.Before != s.Before || !before.asking.IsZero() {
 			w.reconsider(addr)
 		}
 	})
@@ -83,13 +86,40 @@ func (w *world) refuse(a netip.Addr, of []announce.Announcement) []announce.Anno
 	return of
 }
 
+// asking is refuse undone while it is found out whether the stranger is still there.
+func (w *world) asking(a netip.Addr, of []announce.Announcement) []announce.Announcement {
+	if w.strangers[a].asking.IsZero() {
+		return of
+	}
+	out := slices.Clone(of)
+	for i := range out {
+		if out[i].Reason == announce.AddressConflict {
+			out[i].Reason, out[i].Fresh = announce.Announced, true
+		}
+	}
+	return out
+}
+
+// until is how long a stranger is remembered if it is not seen again.
+func (s *Stranger) until() time.Time {
+	if !s.asking.IsZero() {
+		return s.asking.Add(askFor)
+	}
+	return s.Seen.Add(forgetAfter)
+}
+
 // forget forgets what was seen long ago, and what is not announced any more.
 func (w *world) forget(now time.Time) {
 	for a, s := range w.strangers {
 		switch {
 		case len(w.sharers[a]) == 0:
 			delete(w.strangers, a)
-		case !s.Seen.Add(forgetAfter).After(now):
+		case s.until().After(now):
+		case s.Before && s.asking.IsZero():
+			s.asking = now
+			w.strangers[a] = s
+			w.reconsider(a)
+		default:
 			delete(w.strangers, a)
 			w.reconsider(a)
 		}
@@ -120,7 +150,7 @@ func (w *world) forget(now time.Time) {
 func (w *world) recollect() (next time.Time) {
 	next = w.returning
 	for _, s := range w.strangers {
-		next = earliest(next, s.Seen.Add(forgetAfter))
+		next = earliest(next, s.until())
 	}
 	for _, s := range w.elsewhere {
 		if s.node == w.self {

@@ -45,11 +45,11 @@ type world struct {
 	strangers map[netip.Addr]Stranger
 	// witnessed says of nodes that are said to be gone when they were last seen to announce.
 	witnessed map[string]time.Time
-	// isolated: no link leads to the other nodes. returning says until when a node that was cut off from at least half of
+	// isolated: no link leads to the other nodes, though one did (linked). returning says until when a node that was cut off from at least half of
 	// all does not insist on what it announces, and tie that it was exactly half.
-	isolated  bool
-	returning time.Time
-	tie       bool
+	isolated, linked bool
+	returning        time.Time
+	tie              bool
 	// doubted are the addresses that this is about; doubt says that they are still to be noted.
 	doubted map[netip.Addr]bool
 	doubt   bool

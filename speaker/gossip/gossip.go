@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -105,6 +106,8 @@ type loop struct {
 	rekeyed time.Time // zero where no former key is to be forgotten
 	roster  roster
 	err     error
+	// isolated is what was desired last.
+	isolated bool
 
 	// asked says of a node when its kernel was asked last.
 	asked    map[string]asking
@@ -113,6 +116,8 @@ type loop struct {
 	joined   chan struct{}
 	nextMeet time.Time
 }
+
+var errDeaf = errors.New("no other speaker is heard, though their nodes answer: is the port open between all nodes, UDP and TCP, and the key the same?")
 
 type asking struct {
 	at   time.Time
@@ -175,10 +180,15 @@ func (l *loop) converge(ctx context.Context) time.Duration {
 		l.err = err
 		return retry
 	}
-	l.err = nil
 	l.roster.expect(slices.Sorted(maps.Keys(want.Peers)), now)
 	l.roster.heard(l.list.alive(), now)
-	if want.Isolated {
+	if l.err = nil; l.roster.unheard(now) {
+		l.err = errDeaf
+	}
+	if l.isolated && !want.Isolated {
+		l.roster.restart(now)
+	}
+	if l.isolated = want.Isolated; l.isolated {
 		return idle // who comes back takes nothing over that others have taken over
 	}
 	for _, name := range l.roster.doubted() {

@@ -141,10 +141,11 @@ func TestGossip(t *testing.T) {
 func TestKeys(t *testing.T) {
 	keys := [][]byte{[]byte("0123456789abcdef"), []byte("fedcba9876543210")}
 	var lists []list
+	changed := make(chan struct{}, 100)
 	var at []netip.AddrPort
 	for i, key := range keys {
 		at = append(at, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 1, byte(i + 1)}), 29478))
-		l, err := begin(fmt.Sprint(i), at[i], key, Word{}, func() {}, logr.Discard())
+		l, err := begin(fmt.Sprint(i), at[i], key, Word{}, func() { changed <- struct{}{} }, logr.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,8 +161,12 @@ func TestKeys(t *testing.T) {
 	if err := lists[0].join(at[1]); err != nil {
 		t.Error(err)
 	}
-	if got := lists[1].alive(); len(got) != 2 {
-		t.Errorf("alive are %v", got)
+	for late := time.After(limit); len(lists[1].alive()) != 2; {
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("alive are %v", lists[1].alive())
+		}
 	}
 	former, err := begin("former", netip.MustParseAddrPort("127.9.1.3:29478"), keys[0], Word{}, func() {}, logr.Discard())
 	if err != nil {

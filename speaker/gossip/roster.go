@@ -18,6 +18,9 @@ type Member struct {
 // equal reports whether two say the same.
 func (m Member) equal(o Member) bool { return m.Presence == o.Presence && m.Word.equal(o.Word) }
 
+// deaf is how long nobody may be heard whose kernel answers until that is taken for our own trouble.
+const deaf = 15 * time.Second
+
 // misses is how many checks in a row a node may leave unanswered that answered before.
 const misses = 2
 
@@ -28,6 +31,8 @@ type peer struct {
 	missing bool
 	since   time.Time
 	missed  int
+	// answered: its kernel has, since it is missing.
+	answered bool
 }
 
 // roster knows who is there. It is a value that one goroutine owns; it does no I/O.
@@ -65,7 +70,7 @@ func (r *roster) heard(alive map[string]Word, now time.Time) {
 			}
 			*p = peer{Member: Member{announce.Alive, word}}
 		case !p.missing:
-			p.missing, p.since, p.missed = true, now, 0
+			p.missing, p.since, p.missed, p.answered = true, now, 0, false
 		}
 	}
 }
@@ -77,6 +82,7 @@ func (r *roster) checked(name string, answered bool, now time.Time) {
 	if p == nil || !p.missing || p.Presence == announce.Gone {
 		return
 	}
+	p.answered = p.answered || answered
 	switch {
 	case answered && now.Sub(p.since) < r.grace:
 		p.Presence, p.missed = announce.Away, 0
@@ -87,6 +93,27 @@ func (r *roster) checked(name string, answered bool, now time.Time) {
 			p.Presence = announce.Gone
 		}
 	}
+}
+
+// restart begins anew with those who were missed while nothing could be found out of them.
+func (r *roster) restart(now time.Time) {
+	for _, p := range r.peers {
+		if p.missing && p.Presence != announce.Gone {
+			p.Presence, p.since, p.missed = announce.Away, now, 0
+		}
+	}
+}
+
+// unheard reports whether nobody is heard, though somebody's kernel answers: then it is us.
+func (r *roster) unheard(now time.Time) bool {
+	away := false
+	for _, p := range r.peers {
+		if !p.missing {
+			return false
+		}
+		away = away || p.answered && now.Sub(p.since) > deaf
+	}
+	return away
 }
 
 // doubted returns the nodes whose kernels are to be asked, sorted.

@@ -63,6 +63,42 @@ func TestRoster(t *testing.T) {
 	}
 }
 
+// Who hears nobody, though their kernels answer, is in trouble itself.
+func TestUnheard(t *testing.T) {
+	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
+	r := roster{grace: time.Minute, peers: map[string]*peer{}}
+	r.expect([]string{"a", "b"}, at(0))
+	if r.checked("a", true, at(1)); r.unheard(at(10)) {
+		t.Error("in trouble at once")
+	}
+	if !r.unheard(at(20)) {
+		t.Error("not in trouble after a while")
+	}
+	r.restart(at(20))
+	if r.unheard(at(21)) {
+		t.Error("in trouble at once after this node was cut off")
+	}
+	if r.heard(map[string]Word{"b": {}}, at(40)); r.unheard(at(40)) {
+		t.Error("in trouble, though somebody is heard")
+	}
+}
+
+// What was missed while nothing could be found out is as good as new.
+func TestRestart(t *testing.T) {
+	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
+	r := roster{grace: 10 * time.Second, peers: map[string]*peer{}}
+	r.expect([]string{"a"}, at(0))
+	r.heard(map[string]Word{"a": {}}, at(0))
+	r.heard(nil, at(1))
+	r.restart(at(100))
+	if r.checked("a", false, at(100)); r.members()["a"].Presence != announce.Away {
+		t.Errorf("%s after one unanswered question", r.members()["a"].Presence)
+	}
+	if r.checked("a", true, at(105)); r.members()["a"].Presence != announce.Away {
+		t.Errorf("%s, though its kernel answers and it has not been away for long", r.members()["a"].Presence)
+	}
+}
+
 func TestWord(t *testing.T) {
 	many := Word{}
 	for range 200 {

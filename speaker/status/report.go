@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -114,21 +115,27 @@ func (r *Report) render(svc *corev1.Service) []event {
 	return transition(r.of, before, *r)
 }
 
-// renderConflicts puts into a Service that somebody else uses its addresses, or that nobody does any more.
-func renderConflicts(svc *corev1.Service, conflicts []Conflict) []event {
-	if len(conflicts) == 0 {
+// renderConflicts puts into a Service which of its addresses somebody else uses: what this node knows, and
+// what other nodes have written of addresses that they announce. It returns what is to be told of that.
+func renderConflicts(svc *corev1.Service, self string, own []Conflict, of []announce.Announcement) []event {
+	before, told := kube.ReadConflicts(svc)
+	all := slices.DeleteFunc(told, func(c kube.Conflict) bool {
+		others := slices.ContainsFunc(of, func(a announce.Announcement) bool { return a.Address == c.Addr && a.Node == c.Node })
+		return c.Node == self || !others
+	})
+	before = before || len(all) == 0
+	for _, c := range own {
+		before = before && c.Before
+		all = append(all, c.Conflict)
+	}
+	if len(all) == 0 {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 		return nil
 	}
-	before := true
-	told := make([]kube.Conflict, 0, len(conflicts))
-	for _, c := range conflicts {
-		before = before && c.Before
-		told = append(told, c.Conflict)
-	}
-	c := kube.ConflictCondition(before, told, svc.Generation)
+	slices.SortFunc(all, func(a, b kube.Conflict) int { return a.Addr.Compare(b.Addr) })
+	c := kube.ConflictCondition(before, all, svc.Generation)
 	was := messageOf(meta.FindStatusCondition(svc.Status.Conditions, c.Type))
-	if meta.SetStatusCondition(&svc.Status.Conditions, c); was == c.Message {
+	if meta.SetStatusCondition(&svc.Status.Conditions, c); was == c.Message || len(own) == 0 {
 		return nil
 	}
 	return []event{{corev1.EventTypeWarning, eventConflict, c.Message}}

@@ -33,6 +33,8 @@ type Own struct {
 	Announced int
 	// Errors say of a link and protocol, by name, why it is not served.
 	Errors map[string]string
+	// Gossip says why this speaker and the others do not talk to each other; nil where they do.
+	Gossip error
 }
 
 // A Speaker writes the SpeakerStatus of its node.
@@ -139,6 +141,18 @@ func fill(s *v1beta1.SpeakerStatusStatus, o Own) {
 	}
 	s.AnnouncedAddresses = int32(o.Announced)
 	meta.SetStatusCondition(&s.Conditions, ready(o.Errors))
+	meta.SetStatusCondition(&s.Conditions, connected(o.Gossip))
+}
+
+// connected says whether nodes that are lost are noticed at once.
+func connected(err error) metav1.Condition {
+	if err == nil {
+		return metav1.Condition{Type: v1beta1.ConditionConnected, Status: metav1.ConditionTrue, Reason: "Connected", Message: "the speakers talk to each other"}
+	}
+	return metav1.Condition{
+		Type: v1beta1.ConditionConnected, Status: metav1.ConditionFalse, Reason: "NotConnected",
+		Message: "lost nodes are noticed by the API server only: " + err.Error(),
+	}
 }
 
 func ready(errs map[string]string) metav1.Condition {

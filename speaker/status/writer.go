@@ -27,6 +27,9 @@ import (
 // writers is how many statuses are written at the same time.
 const writers = 4
 
+// slowest is how rarely, at least, a write is tried that fails again and again.
+const slowest = 30 * time.Second
+
 // disagree is how long to wait before what another speaker has written is written over.
 const disagree = time.Second
 
@@ -44,8 +47,14 @@ type Writer struct {
 	mu    sync.Mutex
 	// reports are what is to be said now, of the Services that this node reports on.
 	reports map[announce.Key]Report
-	// conflicts are the addresses of Services that this node has seen somebody else use.
-	conflicts map[announce.Key][]Conflict
+	// contested are Services of whose addresses this node has seen somebody else use some, or had.
+	contested map[announce.Key]contest
+}
+
+// contest is what this node knows of a Service's addresses that somebody else uses.
+type contest struct {
+	conflicts []Conflict
+	of        []announce.Announcement
 }
 
 // A Conflict is an address that somebody else uses, too.
@@ -63,6 +72,8 @@ type Update struct {
 	// Announced is its condition of that name, and Record what is recorded, as they were read.
 	Announced *metav1.Condition
 	Record    map[netip.Addr][]string
+	// Contested: it says, as it was read, that somebody else uses an address of it.
+	Contested bool
 	// Conflicts are those of its addresses that this node knows of, sorted.
 	Conflicts []Conflict
 }
@@ -70,8 +81,8 @@ type Update struct {
 // NewWriter returns a Writer for a node.
 func NewWriter(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Writer {
 	return &Writer{
-		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{}, conflicts: map[announce.Key][]Conflict{},
-		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[announce.Key]()),
+		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{}, contested: map[announce.Key]contest{},
+		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[announce.Key](5*time.Millisecond, slowest)),
 	}
 }
 
@@ -81,18 +92,22 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 	defer w.mu.Unlock()
 	for i := range updates {
 		u := &updates[i]
-		if !slices.Equal(w.conflicts[u.Service], u.Conflicts) {
-			w.queue.Add(u.Service)
-		}
-		if w.conflicts[u.Service] = u.Conflicts; len(u.Conflicts) == 0 {
-			delete(w.conflicts, u.Service)
+		was, had := w.contested[u.Service]
+		switch {
+		case len(u.Conflicts) > 0 || had && len(was.conflicts) > 0:
+			w.contested[u.Service] = contest{u.Conflicts, u.Of}
+			if !slices.Equal(was.conflicts, u.Conflicts) {
+				w.queue.Add(u.Service)
+			}
+		case had:
+			delete(w.contested, u.Service)
 		}
 		r, ok := reportOf(u.Of, nodes, w.node)
 		if !ok {
 			delete(w.reports, u.Service)
 			continue
 		}
-		if w.reports[u.Service] = r; !r.Says(u.Announced, u.Record) {
+		if w.reports[u.Service] = r; !r.Says(u.Announced, u.Record) || u.Contested && len(u.Conflicts) == 0 {
 			w.queue.Add(u.Service)
 		}
 	}
@@ -145,9 +160,9 @@ func (w *Writer) next(ctx context.Context) bool {
 func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	w.mu.Lock()
 	r, reports := w.reports[k]
-	conflicts := w.conflicts[k]
+	contest, contested := w.contested[k]
 	w.mu.Unlock()
-	if !reports && len(conflicts) == 0 {
+	if !reports && !contested {
 		return nil // another node reports by now
 	}
 	var svc corev1.Service
@@ -159,7 +174,10 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	if reports {
 		events = r.render(after)
 	}
-	events = append(events, renderConflicts(after, conflicts)...)
+	if reports {
+		contest.of = r.of
+	}
+	events = append(events, renderConflicts(after, w.node, contest.conflicts, contest.of)...)
 	if equality.Semantic.DeepEqual(svc.Status, after.Status) && maps.Equal(svc.Annotations, after.Annotations) {
 		return nil
 	}
