@@ -37,7 +37,7 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.StringVar(&o.node, "node-name", env("NODE_NAME"), "`name` of the Node that the speaker runs on (default $NODE_NAME)")
 	f.StringVar(&o.namespace, "namespace", env("POD_NAMESPACE"), "`namespace` that Fairlead runs in (default $POD_NAMESPACE)")
 	f.StringVar(&o.service, "speaker-service", "speaker",
-		"`name` of the headless Service of all speakers: a node whose speaker is not among its ready endpoints hands over")
+		"`name` of the headless Service of all speakers: while they do not talk to each other, a node whose speaker is not among its ready endpoints hands over")
 	f.BoolVar(&o.ignoreExclude, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
 	f.BoolVar(&o.yieldCordoned, "yield-cordoned", false, "a node that is cordoned hands over what it announces")
 	f.UintVar(&o.gossipPort, "gossip-port", gossip.Port, "`port`, UDP and TCP, by which the speakers find out which of them are there")

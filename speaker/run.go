@@ -69,7 +69,7 @@ type speaker struct {
 	stopping atomic.Bool
 }
 
-// run wires the speaker and runs it until ctx ends and others have taken over.
+// run wires the speaker and runs it until ctx ends and it is not needed any more.
 func run(ctx context.Context, o options) error {
 	log, err := kube.Logger(os.Stderr, o.logLevel)
 	if err != nil {

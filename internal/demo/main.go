@@ -142,8 +142,8 @@ func (s *show) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say(fmt.Sprintf("Pull the cable of %s, which announces %s. Kubernetes takes some 50 s to notice that a node is gone,\n"+
-		"and this version of Fairlead waits for it", node, address))
+	s.say(fmt.Sprintf("Pull the cable of %s, which announces %s. Kubernetes takes some 50 s to notice that a node is gone;\n"+
+		"the speakers notice at once. Its pods stay among those that connections go to until Kubernetes has noticed, so some still fail", node, address))
 	if err := s.PullCable(node); err != nil {
 		return err
 	}
