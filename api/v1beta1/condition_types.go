@@ -12,6 +12,9 @@ const (
 	ConditionBound = "Bound"
 	// ConditionReady says whether a speaker announces what it should.
 	ConditionReady = "Ready"
+	// ConditionStrictARP says of a node whose kube-proxy is in mode ipvs whether its kernel leaves ARP
+	// requests for the addresses of Services to the speakers. It is absent where kube-proxy is in another mode.
+	ConditionStrictARP = "StrictARP"
 )
 
 // Condition types that Fairlead writes to Services.
