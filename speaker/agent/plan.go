@@ -79,7 +79,7 @@ func (p *plan) due(w *world) []netip.Addr {
 func (p *plan) assign(a netip.Addr, of []announce.Announcement, nodes []announce.Node, now time.Time) {
 	before, had := p.tasks[a]
 	t, has := announce.TaskOf(of, p.self, nodes)
-	switch elsewhere := slices.ContainsFunc(of, func(x announce.Announcement) bool { return x.Node != "" }); {
+	switch elsewhere := slices.ContainsFunc(of, func(x announce.Announcement) bool { return x.Node != "" && x.Node != p.self }); {
 	case has:
 		p.tasks[a] = t
 		delete(p.yields, a)
