@@ -27,6 +27,7 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/ndp"
 	"github.com/fairlead-lb/fairlead/speaker/responder"
 	"github.com/fairlead-lb/fairlead/speaker/status"
+	"github.com/fairlead-lb/fairlead/speaker/strictarp"
 )
 
 // component names the speakers in events.
@@ -55,6 +56,7 @@ type speaker struct {
 	writer   *status.Writer
 	own      *status.Speaker
 	slices   *status.Slices
+	kernel   *strictarp.Watcher
 	agent    *agent.Agent
 	gossip   *gossip.Gossip
 	health   health
@@ -116,8 +118,9 @@ func (s *speaker) wire() error {
 	s.arp = responder.New(arp.Protocol{}, responder.Options{Log: s.log.WithName("arp"), Changed: s.report, Seen: s.sighted, Budget: budget})
 	s.ndp = responder.New(ndp.Protocol{}, responder.Options{Log: s.log.WithName("ndp"), Changed: s.report, Seen: s.sighted, Budget: budget})
 	s.writer = status.NewWriter(c, recorder, s.node, s.log.WithName("status"))
-	s.own = status.NewSpeaker(c, s.node, s.log.WithName("status"))
+	s.own = status.NewSpeaker(c, recorder, s.node, s.log.WithName("status"))
 	s.slices = status.NewSlices(c, s.mgr.GetAPIReader(), s.node, s.log.WithName("status"))
+	s.kernel = strictarp.New(os.DirFS(strictarp.Root), s.log.WithName("strictarp"), s.report)
 	s.gossip = gossip.New(gossip.Options{
 		Node: s.node, Port: uint16(s.gossipPort), Grace: s.restartGrace, Log: s.log.WithName("gossip"), Changed: s.heard,
 	})
@@ -136,7 +139,7 @@ func (s *speaker) wire() error {
 		Peers:     s.peers, Duplicates: s.duplicates.Load,
 	})
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
-	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, s.slices, everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
+	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
 		if err := s.mgr.Add(r); err != nil {
 			return err
 		}
@@ -162,6 +165,7 @@ func (s *speaker) apply(d agent.Decided) {
 	s.ndp.Set(desired)
 	s.writer.Set(s.updates(d.Changed), d.Nodes)
 	s.slices.Set(d.Tasks)
+	s.kernel.Set(strictarp.Desired{IPVS: d.IPVS, Links: names(d.Links)})
 	s.report()
 }
 
@@ -179,6 +183,15 @@ func (s *speaker) observed() (announced int, errs map[string]string) {
 	return announced, errs
 }
 
+// answering returns how this node's kernel answers ARP; nil while that is not known.
+func (s *speaker) answering() *status.ARP {
+	o := s.kernel.Observed()
+	if o == nil {
+		return nil
+	}
+	return &status.ARP{IPVS: o.IPVS, Lenient: o.Lenient}
+}
+
 // report has the SpeakerStatus, and the other speakers, say what is known now.
 func (s *speaker) report() {
 	d := s.last.Load()
@@ -192,7 +205,7 @@ func (s *speaker) report() {
 		}
 	}
 	announced, errs := s.observed()
-	s.own.Set(status.Own{Links: links, Announced: announced, Errors: errs, Gossip: s.disconnected(d)})
+	s.own.Set(status.Own{Links: links, Announced: announced, Errors: errs, Gossip: s.disconnected(d), ARP: s.answering()})
 	s.gossip.Set(gossip.Desired{
 		Self: d.Self, Key: d.Key, Peers: d.Peers, Isolated: d.Isolated,
 		Word: gossip.Word{Impaired: s.health.impaired(len(errs) > 0, s.report), Links: names(d.Links)},

@@ -14,6 +14,9 @@ const (
 	ConditionReady = "Ready"
 	// ConditionConnected says whether a speaker and the others talk to each other.
 	ConditionConnected = "Connected"
+	// ConditionStrictARP says of a node whose kube-proxy is in mode ipvs whether its kernel leaves ARP
+	// requests for the addresses of Services to the speakers. It is absent where kube-proxy is in another mode.
+	ConditionStrictARP = "StrictARP"
 )
 
 // Condition types that Fairlead writes to Services.

@@ -37,7 +37,8 @@ type SpeakerStatusStatus struct {
 	// +optional
 	AnnouncedAddresses int32 `json:"announcedAddresses"`
 
-	// Ready: whether the speaker announces all that it should.
+	// Ready: whether the speaker announces all that it should. StrictARP, where kube-proxy is
+	// in mode ipvs: whether the node's kernel leaves ARP requests for the addresses of Services to it.
 	//
 	// +optional
 	// +listType=map

@@ -53,7 +53,7 @@ var Table = []Rule{
 		Package: "speaker",
 		Ours: []string{
 			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/gossip", "speaker/link", "speaker/ndp",
-			"speaker/responder", "speaker/status", "internal/kube", "internal/metrics",
+			"speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics",
 		},
 		Never: sockets,
 	},
@@ -68,6 +68,7 @@ var Table = []Rule{
 	{Package: "speaker/gossip", Ours: []string{"speaker/announce"}, Never: kubernetes},
 	{Package: "speaker/link", Never: kubernetes},
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour"}, Never: kubernetes},
+	{Package: "speaker/strictarp", Never: join(kubernetes, sockets)},
 	{Package: "speaker/neighbour", Never: join(kubernetes, telling, concurrent, sockets)},
 	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},
 	{Package: "speaker/arp", Ours: []string{"speaker/neighbour", "speaker/sieve"}, Never: join(kubernetes, concurrent)},

@@ -20,6 +20,8 @@ type Decided struct {
 	Tasks []announce.Task
 	// Links of this node.
 	Links []link.Link
+	// IPVS: the node has an interface link.IPVS.
+	IPVS bool
 	// Nodes are all nodes, sorted.
 	Nodes []announce.Node
 	// Changed are the Services of which something else holds now than before.
@@ -91,8 +93,8 @@ func (a *Agent) NeedLeaderElection() bool { return false }
 func (a *Agent) Start(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return link.Watch(ctx, a.Log.WithName("link"), func(links []link.Link) {
-			a.send(ctx, func(w *world) { w.links, w.all = links, true })
+		return link.Watch(ctx, a.Log.WithName("link"), func(links []link.Link, ipvs bool) {
+			a.send(ctx, func(w *world) { w.links, w.ipvs, w.all = links, ipvs, true })
 		})
 	})
 	group.Go(func() error {
@@ -167,7 +169,7 @@ func earliest(a, b time.Time) time.Time {
 func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	w.isolate(now)
 	nodes := w.view()
-	d := Decided{Nodes: nodes, Links: w.links, Key: w.key, Retell: w.retell, Conflicts: len(w.strangers)}
+	d := Decided{Nodes: nodes, Links: w.links, IPVS: w.ipvs, Key: w.key, Retell: w.retell, Conflicts: len(w.strangers)}
 	for _, k := range p.decide(w, nodes, now) {
 		d.Changed = append(d.Changed, p.change(w, k))
 	}

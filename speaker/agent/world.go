@@ -35,6 +35,7 @@ type world struct {
 
 	nodes    map[string]kube.Node
 	links    []link.Link                // of this node
+	ipvs     bool                       // it has an interface link.IPVS
 	others   map[string][]announce.Link // of the other nodes, as their speakers report them
 	speakers map[name]map[string]bool   // nodes with a ready speaker, by EndpointSlice
 	// key is that of what the speakers say to each other, the last one that could be used; gossip is what

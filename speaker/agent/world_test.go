@@ -47,8 +47,12 @@ func (a *Agent) miss(w *world, o client.Object, as int) bool {
 
 // In the order of kinds.
 const (
-	aService = 5
-	aSlice   = 6
+	aPool           = 0
+	anAdvertisement = 1
+	aNode           = 2
+	aSpeaker        = 3
+	aService        = 5
+	aSlice          = 6
 )
 
 func slice(namespace, name, service string, nodes ...string) *discoveryv1.EndpointSlice {

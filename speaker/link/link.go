@@ -13,6 +13,9 @@ import (
 	"slices"
 )
 
+// IPVS is the interface on which kube-proxy, in mode ipvs, has the address of every Service. It is never up.
+const IPVS = "kube-ipvs0"
+
 // A Link is a network interface that can carry ARP and NDP: Ethernet, up, with a
 // carrier, no part of a bond or bridge (whose frames its master sees), and not a
 // pod's.

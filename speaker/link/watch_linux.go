@@ -21,20 +21,20 @@ const settle = 5 * time.Millisecond
 // messages for want of buffer space, or another failure.
 const retry = 100 * time.Millisecond
 
-// Watch hands every snapshot of the links of this network namespace to each, the first at
-// once and the others when something has changed, until ctx ends.
-func Watch(ctx context.Context, log logr.Logger, each func([]Link)) error {
+// Watch hands every snapshot of the links of this network namespace to each, and whether there is an interface IPVS,
+// the first at once and the others when something has changed, until ctx ends.
+func Watch(ctx context.Context, log logr.Logger, each func(links []Link, ipvs bool)) error {
 	var last []Link
-	known := false
+	var had, known bool
 	for ctx.Err() == nil {
 		err := listen(ctx, func() error {
-			now, err := list()
+			now, ipvs, err := list()
 			if err != nil {
 				return err
 			}
-			if !known || !Equal(last, now) {
-				known, last = true, now
-				each(now)
+			if !known || !Equal(last, now) || had != ipvs {
+				known, last, had = true, now, ipvs
+				each(now, ipvs)
 			}
 			return nil
 		})
@@ -99,14 +99,15 @@ func listen(ctx context.Context, changed func() error) error {
 }
 
 // list asks the kernel for everything that a snapshot needs.
-func list() ([]Link, error) {
+func list() (usable []Link, ipvs bool, err error) {
 	links, err := netlink.LinkList()
 	if err != nil {
-		return nil, fmt.Errorf("list links: %w", err)
+		return nil, false, fmt.Errorf("list links: %w", err)
 	}
 	all := make([]attributes, 0, len(links))
 	for _, l := range links {
 		a := l.Attrs()
+		ipvs = ipvs || a.Name == IPVS
 		all = append(all, attributes{
 			index: a.Index, master: a.MasterIndex, name: a.Name, encapsulation: a.EncapType, mac: a.HardwareAddr,
 			up: a.RawFlags&unix.IFF_UP != 0, running: a.RawFlags&unix.IFF_RUNNING != 0, loopback: a.Flags&net.FlagLoopback != 0,
@@ -115,7 +116,7 @@ func list() ([]Link, error) {
 	}
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
+		return nil, false, fmt.Errorf("list addresses: %w", err)
 	}
 	subnets := map[int][]netip.Prefix{}
 	for _, a := range addrs {
@@ -125,13 +126,13 @@ func list() ([]Link, error) {
 	}
 	default4, err := defaultRoutes(netlink.FAMILY_V4)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	default6, err := defaultRoutes(netlink.FAMILY_V6)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return build(all, subnets, default4, default6), nil
+	return build(all, subnets, default4, default6), ipvs, nil
 }
 
 func prefix(n *net.IPNet) (netip.Prefix, bool) {

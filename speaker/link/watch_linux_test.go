@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ func TestWatch(t *testing.T) {
 	snapshots := make(chan []Link, 100)
 	ended := make(chan error)
 	ready := make(chan struct{})
+	var beside atomic.Bool
 	here, err := netns.Get()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +51,10 @@ func TestWatch(t *testing.T) {
 			return
 		}
 		close(ready)
-		ended <- Watch(ctx, logr.Discard(), func(l []Link) { snapshots <- l })
+		ended <- Watch(ctx, logr.Discard(), func(l []Link, ipvs bool) {
+			beside.Store(ipvs)
+			snapshots <- l
+		})
 	}()
 	<-ready
 
@@ -120,6 +125,12 @@ func TestWatch(t *testing.T) {
 
 	must(netlink.LinkDel(lan))
 	until("it is gone", not(named("lan0")))
+
+	ipvs := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: IPVS}}
+	must(netlink.LinkAdd(ipvs))
+	until("kube-proxy starts in mode ipvs", func(ls []Link) bool { return beside.Load() && !named(IPVS)(ls) })
+	must(netlink.LinkDel(ipvs))
+	until("and in another", func([]Link) bool { return !beside.Load() })
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -12,9 +12,11 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -35,20 +37,23 @@ type Own struct {
 	Errors map[string]string
 	// Gossip says why this speaker and the others do not talk to each other; nil where they do.
 	Gossip error
+	// ARP is how the kernel answers ARP; nil while that is not known.
+	ARP *ARP
 }
 
 // A Speaker writes the SpeakerStatus of its node.
 type Speaker struct {
-	client client.Client
-	node   string
-	log    logr.Logger
-	own    atomic.Pointer[Own]
-	wake   chan struct{}
+	client   client.Client
+	recorder events.EventRecorder
+	node     string
+	log      logr.Logger
+	own      atomic.Pointer[Own]
+	wake     chan struct{}
 }
 
 // NewSpeaker returns a Speaker for a node.
-func NewSpeaker(c client.Client, node string, log logr.Logger) *Speaker {
-	return &Speaker{client: c, node: node, log: log, wake: make(chan struct{}, 1)}
+func NewSpeaker(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Speaker {
+	return &Speaker{client: c, recorder: recorder, node: node, log: log, wake: make(chan struct{}, 1)}
 }
 
 // Set says what is to be written. It does not block; the last call wins.
@@ -74,7 +79,10 @@ func (s *Speaker) Start(ctx context.Context) error {
 			again = time.After(gather)
 		case <-again:
 			again = nil
-			if err := s.write(ctx, *s.own.Load()); err != nil {
+			switch err := s.write(ctx, *s.own.Load()); {
+			case apierrors.IsConflict(err):
+				again = time.After(gather)
+			case err != nil:
 				s.log.Info("could not write the SpeakerStatus, trying again", "reason", err.Error())
 				again = time.After(retry)
 			}
@@ -95,12 +103,17 @@ func (s *Speaker) write(ctx context.Context, o Own) error {
 		}
 	}
 	after := before.DeepCopy()
-	fill(&after.Status, o)
+	events := fill(&after.Status, o)
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
-	if err := s.client.Status().Patch(ctx, after, client.MergeFrom(&before)); err != nil {
+	// With a lock on the version, so that what is told by event happened just now.
+	patch := client.MergeFromWithOptions(&before, client.MergeFromWithOptimisticLock{})
+	if err := s.client.Status().Patch(ctx, after, patch); err != nil {
 		return fmt.Errorf("patch: %w", err)
+	}
+	for _, e := range events {
+		s.recorder.Eventf(after, nil, e.kind, e.reason, "Announce", "%s", e.message)
 	}
 	return nil
 }
@@ -130,7 +143,8 @@ func ownedByNode(ctx context.Context, c client.Reader, name string) ([]metav1.Ow
 // maxInterfaces is how many interfaces a SpeakerStatus may have.
 const maxInterfaces = 256
 
-func fill(s *v1beta1.SpeakerStatusStatus, o Own) {
+// fill puts into a status what is to be said, and returns what is to be told of that.
+func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
 	s.Interfaces = nil
 	for _, l := range o.Links[:min(len(o.Links), maxInterfaces)] {
 		i := v1beta1.SpeakerInterface{Name: l.Name, MAC: l.MAC.String(), DefaultRoutes: l.DefaultRoutes}
@@ -142,6 +156,7 @@ func fill(s *v1beta1.SpeakerStatusStatus, o Own) {
 	s.AnnouncedAddresses = int32(o.Announced)
 	meta.SetStatusCondition(&s.Conditions, ready(o.Errors))
 	meta.SetStatusCondition(&s.Conditions, connected(o.Gossip))
+	return renderARP(&s.Conditions, o.ARP)
 }
 
 // connected says whether nodes that are lost are noticed at once.
