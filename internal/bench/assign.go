@@ -46,7 +46,7 @@ func assign(ctx context.Context) error {
 
 // start makes a cluster with Fairlead on it.
 func start(ctx context.Context, nodes int) (*bench, error) {
-	l, err := lab.Up(ctx, lab.Options{Name: "bench", Nodes: nodes, Log: os.Stderr})
+	l, err := lab.Up(ctx, lab.Options{Name: *name, Nodes: nodes, Log: os.Stderr})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (b *bench) install(ctx context.Context) error {
 
 func (b *bench) end(ctx context.Context) {
 	if err := b.Down(context.WithoutCancel(ctx)); err != nil {
-		progress("%v", err)
+		progressf("%v", err)
 	}
 }
 
@@ -85,7 +85,7 @@ type figures struct {
 }
 
 func table(all []figures) {
-	heading("%d Services, %d writers, %d runs (median, worst); one node, with speaker and kube-proxy; %d CPUs, %s",
+	headingf("%d Services, %d writers, %d runs (median, worst); one node, with speaker and kube-proxy; %d CPUs, %s",
 		*services, *writers, len(all), runtime.NumCPU(), runtime.Version())
 	ms := func(what, mustBe, format string, of func(figures) time.Duration) {
 		rowOf(all, what, mustBe, format+" ms", func(f figures) float64 { return millis(of(f)) })

@@ -41,13 +41,13 @@ func (b *layer2) falls(ctx context.Context, what string, times int, once func(co
 		if err != nil {
 			return err
 		}
-		progress("%d: away for %s, and for %s when the node came back", i+1, f.lost.Gap(), f.back.Gap())
+		progressf("%d: away for %s, and for %s when the node came back", i+1, f.lost.Gap(), f.back.Gap())
 		all = append(all, f)
 		if err := b.healthy(ctx); err != nil {
 			return err
 		}
 	}
-	heading("%s, %d times; pods elsewhere. A client opens a connection every %s, and fetches a page within %s.", what, times, interval, patience)
+	headingf("%s, %d times; pods elsewhere. A client opens a connection every %s, and fetches a page within %s.", what, times, interval, patience)
 	rowOf(all, "longest time without a page", "1000 ms", "%.0f ms", func(f fall) float64 { return millis(f.lost.Gap()) })
 	rowOf(all, fmt.Sprintf("pages lost when the node comes back, within %s", settling), "0", "%.0f", func(f fall) float64 { return float64(len(f.back.Failed())) })
 	return nil

@@ -16,12 +16,12 @@ import (
 
 func (b *layer2) crowd(ctx context.Context) error {
 	if missing := *services - len(b.have); missing > 0 {
-		progress("%d more Services", missing)
+		progressf("%d more Services", missing)
 		if _, err := b.grow(ctx, missing); err != nil {
 			return err
 		}
 	}
-	if _, err := quiet(ctx, b.speakers); err != nil {
+	if _, err := quiet(ctx, gossiping, b.speakers); err != nil {
 		return err
 	}
 	if err := b.idle(ctx); err != nil {
@@ -52,7 +52,7 @@ func (b *layer2) idle(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	heading("Nothing happens for %s, with %d addresses: each node's speaker, and what passes the node's interface in and out.", rest, len(b.have))
+	headingf("Nothing happens for %s, with %d addresses: each node's speaker, and what passes the node's interface in and out.", rest, len(b.have))
 	persec := func(n int) float64 { return float64(n) / rest.Seconds() }
 	rowOf(all, "RSS of a speaker", "", "%.1f MiB", func(c calm) float64 { return mib(c.rss) })
 	rowOf(all, "CPU of a speaker, of one", "", "%.2f %%", func(c calm) float64 { return 100 * c.cpu.Seconds() / rest.Seconds() })
@@ -99,7 +99,7 @@ func (b *layer2) takeOver(ctx context.Context) error {
 		for _, a := range its {
 			worst = max(worst, since(began, a, answers))
 		}
-		progress("%d of %d addresses of %s taken over after %s", len(answers), len(its), node, worst)
+		progressf("%d of %d addresses of %s taken over after %s", len(answers), len(its), node, worst)
 		took, counts = append(took, millis(worst)), append(counts, float64(len(its)))
 		if err := b.ReplugCable(node); err != nil {
 			return err
@@ -108,7 +108,7 @@ func (b *layer2) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	heading("The cable of the node with the most of %d addresses is pulled, %d times. The client asks for them by ARP, %s.",
+	headingf("The cable of the node with the most of %d addresses is pulled, %d times. The client asks for them by ARP, %s.",
 		len(b.have), *runs, "10,000 times a second in turn")
 	row("addresses of the node", "", "%.0f", counts...)
 	row("pulled → the last of them answered by another node", "1000 ms", "%.0f ms", took...)

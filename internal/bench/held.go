@@ -34,14 +34,14 @@ func (b *layer2) held(ctx context.Context) error {
 			return err
 		}
 		if len(gone) > 0 {
-			progress("%d lost, one by: %v", len(gone), gone[0])
+			progressf("%d lost, one by: %v", len(gone), gone[0])
 		}
 		lost = append(lost, float64(len(gone)))
 		if err := b.healthy(ctx); err != nil {
 			return err
 		}
 	}
-	heading("%d connections are kept open, with a request every %s on each, while all speakers are restarted, %d times.", connections, pulse, *planned)
+	headingf("%d connections are kept open, with a request every %s on each, while all speakers are restarted, %d times.", connections, pulse, *planned)
 	row("connections lost", "0", "%.0f", lost...)
 	return nil
 }

@@ -72,7 +72,7 @@ func onLayer2(ctx context.Context, chosen []measure) error {
 	}
 	fmt.Printf("\nLayer 2: %d nodes, kube-proxy in mode %s; %d CPUs for all of it, %s\n", len(l.Nodes()), l.ProxyMode(), runtime.NumCPU(), runtime.Version())
 	for _, m := range chosen {
-		progress("%s", m.name)
+		progressf("%s", m.name)
 		if err := m.run(l, ctx); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}

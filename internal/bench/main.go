@@ -21,6 +21,7 @@ import (
 
 var (
 	only     = flag.String("only", "", "measure only these, of assign and "+strings.Join(names(), ", ")+"; l2 is all but assign")
+	name     = flag.String("name", "bench", "start clusters by this name")
 	services = flag.Int("services", 3000, "assign: create so many Services; crowd: have so many")
 	writers  = flag.Int("writers", 16, "by so many writers at a time")
 	runs     = flag.Int("runs", 3, "assign, burst, crowd: so many times")

@@ -88,7 +88,7 @@ func (b *bench) once(ctx context.Context) (f figures, err error) {
 	if err != nil {
 		return f, err
 	}
-	before, err := quiet(ctx, controllers)
+	before, err := quiet(ctx, 30*time.Millisecond, controllers)
 	if err != nil {
 		return f, err
 	}

@@ -63,7 +63,7 @@ func (b *layer2) kubectl(ctx context.Context, commands [][]string) error {
 }
 
 func (b *layer2) planned(ctx context.Context) error {
-	heading("Work on the announcing node, %d times each; connections as before.", *planned)
+	headingf("Work on the announcing node, %d times each; connections as before.", *planned)
 	for _, w := range works {
 		var all []gauge.Attempts
 		for i := range *planned {
@@ -71,7 +71,7 @@ func (b *layer2) planned(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			progress("%s %d: %d of %d pages lost, longest gap %s", w.what, i+1, len(seen.Failed()), len(seen), seen.Gap())
+			progressf("%s %d: %d of %d pages lost, longest gap %s", w.what, i+1, len(seen.Failed()), len(seen), seen.Gap())
 			all = append(all, seen)
 		}
 		rowOf(all, w.what+": pages lost", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed())) })

@@ -11,17 +11,21 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/gauge"
 )
 
-// quiet waits until processes have nothing left to do, and returns what they have used.
-func quiet(ctx context.Context, of func() (gauge.Usage, error)) (gauge.Usage, error) {
-	for was, err := of(); err == nil; {
+// quietPatience is how long processes may take to have nothing left to do.
+const quietPatience = 3 * time.Minute
+
+// quiet waits until processes use less than some CPU in a second, and returns what they have used.
+func quiet(ctx context.Context, less time.Duration, of func() (gauge.Usage, error)) (gauge.Usage, error) {
+	was, err := of()
+	for start := time.Now(); err == nil && time.Since(start) < quietPatience; {
 		time.Sleep(time.Second)
 		is, err := of()
-		if err != nil || ctx.Err() != nil || is.CPU-was.CPU <= 20*time.Millisecond {
+		if err != nil || ctx.Err() != nil || is.CPU-was.CPU < less {
 			return is, errors.Join(err, ctx.Err())
 		}
 		was = is
 	}
-	return of()
+	return was, errors.Join(err, fmt.Errorf("still busy after %s", quietPatience))
 }
 
 // controllers is what all processes of the controller have used.

@@ -10,14 +10,14 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/gauge"
 )
 
-// heading begins a table, with a line that says how its figures were taken.
-func heading(format string, method ...any) {
-	fmt.Fprintf(os.Stdout, "\n"+format+"\n\n| what | median | worst | must be |\n|---|---|---|---|\n", method...)
+// headingf begins a table, with a line that says how its figures were taken.
+func headingf(format string, method ...any) {
+	fmt.Printf("\n"+format+"\n\n| what | median | worst | must be |\n|---|---|---|---|\n", method...)
 }
 
 // row prints the median and the greatest of some values; mustBe may be empty.
 func row(what, mustBe, format string, values ...float64) {
-	fmt.Fprintf(os.Stdout, "| %s | "+format+" | "+format+" | %s |\n", what, gauge.Quantile(values, 0.5), gauge.Quantile(values, 1), mustBe)
+	fmt.Printf("| %s | "+format+" | "+format+" | %s |\n", what, gauge.Quantile(values, 0.5), gauge.Quantile(values, 1), mustBe)
 }
 
 // rowOf prints a row of what each run has measured.
@@ -33,7 +33,7 @@ func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisec
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// progress tells on the terminal what is under way.
-func progress(format string, args ...any) {
+// progressf tells on the terminal what is under way.
+func progressf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
 }

@@ -237,20 +237,7 @@ func TestAPIServerDown(t *testing.T) {
 		return nil
 	})
 	s.must(s.RolledOut(t.Context(), "deployment/controller", "daemonset/speaker"))
-	s.wakeKubernetes()
-}
-
-// wakeKubernetes restarts the components of Kubernetes, which after an outage of the
-// API server may look away for up to a minute, for the sake of the stories that follow.
-func (s *story) wakeKubernetes() {
-	s.Helper()
-	components := []string{lab.ControllerManager, lab.Scheduler}
-	for _, node := range s.Nodes() {
-		components = append(components, node+"/"+lab.Kubelet, node+"/"+lab.KubeProxy)
-	}
-	for _, c := range components {
-		s.must(s.Restart(c))
-	}
+	s.must(s.Wake()) // for the sake of the stories that follow
 }
 
 // ask makes the client forget the address, and checks that the node still answers for it.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
@@ -300,55 +301,31 @@ func (s *story) nodeOf(mac string) string {
 
 // probe fetches a page again and again over new connections, until its stop.
 type probe struct {
-	stop     func() []string
-	attempts int
+	*gauge.Probe
+	stop func() gauge.Attempts
 }
 
-// probe starts to fetch the page of an address every interval. Its stop returns
-// what failed; there must have been enough attempts for that to mean something.
+// probe starts to fetch the page of an address every interval. Its stop returns what was fetched.
 func (s *story) probe(address string, every time.Duration) *probe {
-	s.Helper()
-	p := &probe{}
-	var failures []string
-	var mu sync.Mutex
-	var running sync.WaitGroup
-	done := make(chan struct{})
-	start := time.Now()
-	running.Go(func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			p.attempts++
-			running.Go(func() {
-				at := time.Since(start)
-				if err := s.page(address)(); err != nil {
-					mu.Lock()
-					defer mu.Unlock()
-					failures = append(failures, fmt.Sprintf("after %.2fs: %v", at.Seconds(), err))
-				}
-			})
-		}
-	})
-	p.stop = sync.OnceValue(func() []string {
-		close(done)
-		running.Wait()
-		s.Logf("%d pages fetched, %d failures", p.attempts, len(failures))
-		return failures
+	return s.fetching(every, s.page(address))
+}
+
+func (s *story) fetching(every time.Duration, page func() error) *probe {
+	p := &probe{Probe: gauge.Start(every, page)}
+	p.stop = sync.OnceValue(func() gauge.Attempts {
+		all := p.Stop()
+		s.Logf("%d pages fetched, %d failures, longest gap %s", len(all), len(all.Failed()), all.Gap())
+		return all
 	})
 	s.Cleanup(func() { p.stop() })
 	return p
 }
 
 // without fails if anything failed.
-func (s *story) without(failures []string) {
+func (s *story) without(pages gauge.Attempts) {
 	s.Helper()
-	if len(failures) > 0 {
-		s.Errorf("%d pages failed, first: %s", len(failures), failures[0])
+	if failed := pages.Failed(); len(failed) > 0 {
+		s.Errorf("%d pages failed, first after %.2fs: %v", len(failed), failed[0].At.Seconds(), failed[0].Err)
 	}
 }
 

@@ -47,7 +47,7 @@ func (a *Asker) Run(ctx context.Context) error {
 		return a.arp.Close()
 	})
 	g.Go(func() error { return a.ask(ctx) })
-	g.Go(func() error { return a.hear(ctx) })
+	g.Go(a.hear)
 	return g.Wait()
 }
 
@@ -68,10 +68,10 @@ func (a *Asker) ask(ctx context.Context) error {
 	}
 }
 
-func (a *Asker) hear(ctx context.Context) error {
+func (a *Asker) hear() error {
 	for {
 		answer, err := a.arp.Hear()
-		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
 		if err != nil {

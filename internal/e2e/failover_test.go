@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/gauge"
+	"github.com/fairlead-lb/fairlead/internal/lab"
+)
+
+// pulled is the loss of a node, as sudden as can be.
+func pulled(s *story, node string) (undo func()) {
+	s.must(s.PullCable(node))
+	return func() { s.check(s.ReplugCable(node)) }
+}
+
+func TestFailover(t *testing.T) {
+	s := dual(t, shared, either)
+	s.undergo(
+		ordeal{name: "Cable", reason: "a dead node costs under a second", limit: sudden, do: pulled},
+		ordeal{name: "CableOfIPv6", reason: "in both families", limit: sudden, six: true, do: pulled},
+		ordeal{name: "CableWithoutController", reason: "the controller has no part in it", limit: sudden, do: func(s *story, node string) func() {
+			s.kubectl("-n", lab.Namespace, "scale", "deployment/controller", "--replicas=0")
+			s.kubectl("-n", lab.Namespace, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=controller", "--timeout=60s")
+			replug := pulled(s, node)
+			return func() {
+				replug()
+				s.cleanly("-n", lab.Namespace, "scale", "deployment/controller", "--replicas=2")
+			}
+		}},
+		ordeal{name: "CableWithoutAPIServer", reason: "nor has the API server", limit: sudden, do: func(s *story, node string) func() {
+			s.Cleanup(func() { s.check(s.Wake()) })
+			s.must(s.Stop(lab.APIServer))
+			time.Sleep(2 * second)
+			replug := pulled(s, node)
+			return func() {
+				replug()
+				s.check(s.Start(lab.APIServer))
+				s.within(30*second, "API server", func() error {
+					_, err := s.Kubectl(context.Background(), nil, "get", "nodes")
+					return err
+				})
+			}
+		}},
+		ordeal{name: "Drained", reason: "pods leave a node that is drained, addresses need not", stays: true, do: func(s *story, node string) func() {
+			s.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+			return func() { s.cleanly("uncordon", node) }
+		}},
+		ordeal{name: "OutOfService", reason: "a node that is declared lost hands over", do: func(s *story, node string) func() {
+			const taint = "node.kubernetes.io/out-of-service"
+			s.kubectl("taint", "node", node, taint+"=nodeshutdown:NoExecute")
+			s.leaves(15*second, node)
+			return func() { s.cleanly("taint", "node", node, taint+"-") }
+		}},
+		ordeal{name: "NotReady", reason: "a node whose kubelet is silent hands over when Kubernetes says so", do: func(s *story, node string) func() {
+			s.must(s.Stop(node + "/" + lab.Kubelet))
+			s.leaves(90*second, node)
+			return func() { s.check(s.Start(node + "/" + lab.Kubelet)) }
+		}},
+	)
+	t.Run("Partition", func(t *testing.T) { partition(s.in(t)) })
+}
+
+// leaves waits until a node announces nothing of the Service.
+func (s *story) leaves(limit time.Duration, node string) {
+	s.Helper()
+	s.within(limit, "another node announces", func() error {
+		for address, by := range s.announcers() {
+			if by == node {
+				return fmt.Errorf("%s still announces %s", node, address)
+			}
+		}
+		return nil
+	})
+}
+
+// The announcer cannot hear the other speakers, nor they it: two may answer for a while. Afterwards one yields.
+func partition(s *story) {
+	s.settled()
+	host := s.Host(s.announcers()[s.both()[0]])
+	var rules strings.Builder
+	rules.WriteString("add table inet partition\n")
+	for _, hook := range []string{"input", "output"} {
+		fmt.Fprintf(&rules, "add chain inet partition %s { type filter hook %[1]s priority 0; }\n", hook)
+		for _, protocol := range []string{"udp", "tcp"} {
+			for _, port := range []string{"sport", "dport"} {
+				fmt.Fprintf(&rules, "add rule inet partition %s %s %s %d drop\n", hook, protocol, port, gauge.GossipPort)
+			}
+		}
+	}
+	nft := func(text string) {
+		cmd := host.Command(context.Background(), "nft", "-f", "-")
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.Fatalf("nft: %v\n%s", err, out)
+		}
+	}
+	nft(rules.String())
+	s.Cleanup(func() { nft("add table inet partition\ndelete table inet partition\n") })
+	time.Sleep(3 * second)
+	nft("delete table inet partition\n")
+	s.within(sudden, "one node answers again", s.heldByOne)
+	s.stays(second, "it is one", s.heldByOne)
+	for _, a := range s.both() {
+		s.served(a)
+	}
+}
+
+// An interface of the announcing node goes while the node stays.
+func TestInterfaceLost(t *testing.T) {
+	if skipped != "" {
+		t.Skip(skipped)
+	}
+	for n, node := range []string{"node-1", "node-2"} {
+		err := shared.AddInterface(node, "lan0", lab.NodesSegment,
+			netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, 77, byte(n + 1)}), 24),
+			netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", n+1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = shared.RemoveInterface(node, "lan0") })
+	}
+	s := dual(t, shared, `interfaces: ["lan*"]`)
+	link := func(s *story, node string, commands ...string) {
+		for _, c := range commands {
+			if out, err := s.Host(node).Command(context.Background(), "ip", append([]string{"link", "set"}, strings.Fields(c)...)...).CombinedOutput(); err != nil {
+				s.Errorf("ip link set %s on %s: %v: %s", c, node, err, out)
+			}
+		}
+	}
+	s.undergo(
+		ordeal{name: "Down", reason: "it is set down", limit: sudden, do: func(s *story, node string) func() {
+			link(s, node, "lan0 down")
+			return func() { link(s, node, "lan0 up") }
+		}},
+		ordeal{name: "Renamed", reason: "its name is not selected any more", limit: sudden, do: func(s *story, node string) func() {
+			link(s, node, "lan0 down", "lan0 name other0", "other0 up")
+			return func() { link(s, node, "other0 down", "other0 name lan0", "lan0 up") }
+		}},
+	)
+}
+
+// kube-proxy in mode iptables carries the traffic of a node that has just taken over as well.
+func TestFailoverIPTables(t *testing.T) {
+	if skipped != "" {
+		t.Skip(skipped)
+	}
+	on, err := start(t.Context(), lab.Options{Name: "e2e-failover", Nodes: 3, ProxyMode: lab.IPTables, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := on.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	dual(t, on, either).undergo(ordeal{name: "Cable", reason: "a dead node costs under a second", limit: sudden, do: pulled})
+}

@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/fairlead-lb/fairlead/internal/gauge"
+	"github.com/fairlead-lb/fairlead/internal/lab"
+)
+
+// Speakers that are restarted in place are missed by nobody: no page fails, and no address moves. (The one that is killed is a
+// new pod's, as Kubernetes is slow to start again what was killed before.)
+func TestSpeakersRestarted(t *testing.T) {
+	s := dual(t, shared, either)
+	s.undergo(
+		ordeal{name: "RolledOut", reason: "an upgrade", stays: true, do: func(s *story, _ string) func() {
+			s.held(50, func() {
+				s.kubectl("-n", lab.Namespace, "rollout", "restart", "daemonset/speaker")
+				s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
+			})
+			return func() {}
+		}},
+		ordeal{name: "Killed", reason: "a crash", stays: true, do: func(s *story, node string) func() {
+			pid, err := gauge.SpeakerOn(s.Host(node))
+			s.must(err)
+			s.must(syscall.Kill(pid, syscall.SIGKILL))
+			s.within(20*second, "another process", func() error {
+				now, err := gauge.SpeakerOn(s.Host(node))
+				if err == nil && now == pid {
+					return errors.New("it lives")
+				}
+				return err
+			})
+			s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
+			return func() {}
+		}},
+		ordeal{name: "PodDeleted", reason: "a pod is replaced", stays: true, do: func(s *story, node string) func() {
+			s.kubectl("-n", lab.Namespace, "delete", "pod", "--field-selector", "spec.nodeName="+node, "-l", "app.kubernetes.io/component=speaker")
+			s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
+			return func() {}
+		}},
+	)
+}
+
+// held keeps connections open to each address while something is done, and fails if any is lost.
+func (s *story) held(n int, do func()) {
+	s.Helper()
+	var all []*gauge.Held
+	for _, address := range s.both() {
+		h, err := gauge.Hold(s.Context(), n, 100*ms, func(ctx context.Context) (net.Conn, error) {
+			return s.Host(lab.Client).DialContext(ctx, "tcp", net.JoinHostPort(address, "80"))
+		})
+		s.must(err)
+		all = append(all, h)
+	}
+	do()
+	for _, h := range all {
+		if lost := h.Stop(); len(lost) > 0 {
+			s.Errorf("%d of %d connections lost, first: %v", len(lost), n, lost[0])
+		}
+	}
+}
