@@ -53,7 +53,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 			delete(p.of, a)
 		}
 		had := p.announces(a)
-		p.assign(a, w, nodes, now)
+		p.assign(a, w.asking(a, after), nodes, now)
 		if p.announces(a) && !had {
 			w.gained(a, now)
 		}
@@ -80,10 +80,9 @@ func (p *plan) due(w *world) []netip.Addr {
 
 // assign notes what this node has to do about an address. What it has to give up because another node
 // announces it, it goes on answering for.
-func (p *plan) assign(a netip.Addr, w *world, nodes []announce.Node, now time.Time) {
-	of := p.of[a]
+func (p *plan) assign(a netip.Addr, of []announce.Announcement, nodes []announce.Node, now time.Time) {
 	before, had := p.tasks[a]
-	t, has := announce.TaskOf(w.asking(a, of), p.self, nodes)
+	t, has := announce.TaskOf(of, p.self, nodes)
 	elsewhere := slices.ContainsFunc(of, func(x announce.Announcement) bool { return x.Node != "" && x.Node != p.self })
 	switch {
 	case has:
