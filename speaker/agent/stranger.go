@@ -17,8 +17,6 @@ type Stranger struct {
 	Before bool
 	// Seen is when, last.
 	Seen time.Time
-	// asking since: whether it is still there is being found out.
-	asking time.Time
 }
 
 const (
@@ -49,7 +47,8 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 		}
 		before, known := w.strangers[addr]
 		w.strangers[addr] = s
-		if !known || before.MAC != s.MAC || before.Before != s.Before || !before.asking.IsZero() {
+		asked := !w.asks[addr].IsZero()
+		if delete(w.asks, addr); !known || asked || before.MAC != s.MAC || before.Before != s.Before {
 			w.reconsider(addr)
 		}
 	})
@@ -88,7 +87,7 @@ func (w *world) refuse(a netip.Addr, of []announce.Announcement) []announce.Anno
 
 // asking is refuse undone while it is found out whether the stranger is still there.
 func (w *world) asking(a netip.Addr, of []announce.Announcement) []announce.Announcement {
-	if w.strangers[a].asking.IsZero() {
+	if w.asks[a].IsZero() {
 		return of
 	}
 	out := slices.Clone(of)
@@ -101,28 +100,26 @@ func (w *world) asking(a netip.Addr, of []announce.Announcement) []announce.Anno
 }
 
 // until is how long a stranger is remembered if it is not seen again.
-func (s *Stranger) until() time.Time {
-	if !s.asking.IsZero() {
-		return s.asking.Add(askFor)
+func (w *world) until(a netip.Addr) time.Time {
+	if at := w.asks[a]; !at.IsZero() {
+		return at.Add(askFor)
 	}
-	return s.Seen.Add(forgetAfter)
+	return w.strangers[a].Seen.Add(forgetAfter)
 }
 
 // forget forgets what was seen long ago, and what is not announced any more.
 func (w *world) forget(now time.Time) {
 	for a, s := range w.strangers {
 		switch {
-		case len(w.sharers[a]) == 0:
-			delete(w.strangers, a)
-		case s.until().After(now):
-		case s.Before && s.asking.IsZero():
-			s.asking = now
-			w.strangers[a] = s
-			w.reconsider(a)
+		case len(w.sharers[a]) > 0 && w.until(a).After(now):
+			continue
+		case len(w.sharers[a]) > 0 && s.Before && w.asks[a].IsZero():
+			w.asks[a] = now
 		default:
 			delete(w.strangers, a)
-			w.reconsider(a)
+			delete(w.asks, a)
 		}
+		w.reconsider(a)
 	}
 	if !w.returning.IsZero() && !w.returning.After(now) {
 		w.returning = time.Time{}
@@ -149,8 +146,8 @@ func (w *world) forget(now time.Time) {
 // recollect returns when there is next something to forget; the zero time if never.
 func (w *world) recollect() (next time.Time) {
 	next = w.returning
-	for _, s := range w.strangers {
-		next = earliest(next, s.until())
+	for a := range w.strangers {
+		next = earliest(next, w.until(a))
 	}
 	for _, s := range w.elsewhere {
 		if s.node == w.self {

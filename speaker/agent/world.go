@@ -44,6 +44,8 @@ type world struct {
 	gossip Gossip
 	// strangers are those who use an address of ours.
 	strangers map[netip.Addr]Stranger
+	// asks says since when it is being found out whether a stranger is still there.
+	asks map[netip.Addr]time.Time
 	// witnessed says of nodes that are said to be gone when they were last seen to announce.
 	witnessed map[string]time.Time
 	// isolated: no link leads to the other nodes, though one did (linked). returning says until when a node that was cut off from at least half of
@@ -73,7 +75,7 @@ type world struct {
 func newWorld(self string) *world {
 	return &world{
 		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
-		strangers: map[netip.Addr]Stranger{}, witnessed: map[string]time.Time{}, elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{},
+		strangers: map[netip.Addr]Stranger{}, asks: map[netip.Addr]time.Time{}, witnessed: map[string]time.Time{}, elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{},
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key]map[name]map[string]int{},
