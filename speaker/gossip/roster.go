@@ -40,6 +40,8 @@ type roster struct {
 	// grace is how long a speaker may be away.
 	grace time.Duration
 	peers map[string]*peer
+	// patient is until when nobody's silence means anything.
+	patient time.Time
 	// heals counts the nodes that were gone and came back.
 	heals uint64
 }
@@ -88,6 +90,7 @@ func (r *roster) checked(name string, answered bool, now time.Time) {
 		p.Presence, p.missed = announce.Away, 0
 	case answered:
 		p.Presence = announce.Gone
+	case now.Before(r.patient):
 	default:
 		if p.missed++; p.Presence == announce.Alive || p.missed >= misses {
 			p.Presence = announce.Gone
@@ -95,8 +98,13 @@ func (r *roster) checked(name string, answered bool, now time.Time) {
 	}
 }
 
+// resolving is how long a kernel may need to ask again by ARP or NDP for a neighbour that it has asked for in vain: it
+// does so once a second.
+const resolving = 2500 * time.Millisecond
+
 // restart begins anew with those who were missed while nothing could be found out of them.
 func (r *roster) restart(now time.Time) {
+	r.patient = now.Add(resolving)
 	for _, p := range r.peers {
 		if p.missing && p.Presence != announce.Gone {
 			p.Presence, p.since, p.missed = announce.Away, now, 0

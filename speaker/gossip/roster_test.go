@@ -91,11 +91,20 @@ func TestRestart(t *testing.T) {
 	r.heard(map[string]Word{"a": {}}, at(0))
 	r.heard(nil, at(1))
 	r.restart(at(100))
-	if r.checked("a", false, at(100)); r.members()["a"].Presence != announce.Away {
-		t.Errorf("%s after one unanswered question", r.members()["a"].Presence)
+	for range misses {
+		r.checked("a", false, at(101))
+	}
+	if r.members()["a"].Presence != announce.Away {
+		t.Errorf("%s while this node may not know its neighbours yet", r.members()["a"].Presence)
 	}
 	if r.checked("a", true, at(105)); r.members()["a"].Presence != announce.Away {
 		t.Errorf("%s, though its kernel answers and it has not been away for long", r.members()["a"].Presence)
+	}
+	for range misses {
+		r.checked("a", false, at(106))
+	}
+	if r.members()["a"].Presence != announce.Gone {
+		t.Errorf("%s though its kernel is silent", r.members()["a"].Presence)
 	}
 }
 
