@@ -17,7 +17,10 @@ const quietPatience = 3 * time.Minute
 // quiet waits until processes use less than some CPU in a second, and returns what they have used.
 func quiet(ctx context.Context, less time.Duration, of func() (gauge.Usage, error)) (gauge.Usage, error) {
 	was, err := of()
-	for start := time.Now(); err == nil && time.Since(start) < quietPatience; {
+	if err != nil {
+		return was, err
+	}
+	for start := time.Now(); time.Since(start) < quietPatience; {
 		time.Sleep(time.Second)
 		is, err := of()
 		if err != nil || ctx.Err() != nil || is.CPU-was.CPU < less {
@@ -25,7 +28,7 @@ func quiet(ctx context.Context, less time.Duration, of func() (gauge.Usage, erro
 		}
 		was = is
 	}
-	return was, errors.Join(err, fmt.Errorf("still busy after %s", quietPatience))
+	return was, fmt.Errorf("still busy after %s", quietPatience)
 }
 
 // controllers is what all processes of the controller have used.
