@@ -40,6 +40,7 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 			return
 		}
 		before, known := w.strangers[addr]
+		s.Before = s.Before || before.Before // what one link has found another does not refute
 		w.strangers[addr] = s
 		if !known || before.MAC != s.MAC || before.Before != s.Before {
 			for _, k := range w.sharers[addr] {
