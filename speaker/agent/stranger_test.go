@@ -25,11 +25,15 @@ func found(p announce.Presence) func(*running) {
 	return func(r *running) { r.SetGossip(Gossip{Peers: map[string]Peer{"node-2": {Presence: p}}}) }
 }
 
+// both has several things happen before anything is decided.
 func both(f ...func(*running)) func(*running) {
 	return func(r *running) {
+		all := make(chan struct{})
+		r.enqueue(func(*world) { <-all })
 		for _, f := range f {
 			f(r)
 		}
+		close(all)
 	}
 }
 
