@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
@@ -60,6 +61,8 @@ type speaker struct {
 	agent    *agent.Agent
 	gossip   *gossip.Gossip
 	health   health
+	// reporting has one report after another, so that none replaces a later one's.
+	reporting sync.Mutex
 	// bye is closed when this speaker is to take its leave of the others, and left when it has.
 	bye, left chan struct{}
 	// duplicates counts how often another speaker was seen to announce what this one does.
@@ -194,6 +197,8 @@ func (s *speaker) answering() *status.ARP {
 
 // report has the SpeakerStatus, and the other speakers, say what is known now.
 func (s *speaker) report() {
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	d := s.last.Load()
 	if d == nil {
 		return
