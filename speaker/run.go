@@ -142,7 +142,9 @@ func (s *speaker) wire() error {
 		Peers:     s.peers, Duplicates: s.duplicates.Load,
 	})
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
-	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
+	for _, r := range []manager.Runnable{
+		s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
+	} {
 		if err := s.mgr.Add(r); err != nil {
 			return err
 		}
