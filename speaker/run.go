@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
@@ -60,6 +61,8 @@ type speaker struct {
 	agent    *agent.Agent
 	gossip   *gossip.Gossip
 	health   health
+	// reporting has one report after another, so that none replaces a later one's.
+	reporting sync.Mutex
 	// bye is closed when this speaker is to take its leave of the others, and left when it has.
 	bye, left chan struct{}
 	// duplicates counts how often another speaker was seen to announce what this one does.
@@ -139,7 +142,9 @@ func (s *speaker) wire() error {
 		Peers:     s.peers, Duplicates: s.duplicates.Load,
 	})
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
-	for _, r := range []manager.Runnable{s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch)} {
+	for _, r := range []manager.Runnable{
+		s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
+	} {
 		if err := s.mgr.Add(r); err != nil {
 			return err
 		}
@@ -194,6 +199,8 @@ func (s *speaker) answering() *status.ARP {
 
 // report has the SpeakerStatus, and the other speakers, say what is known now.
 func (s *speaker) report() {
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
 	d := s.last.Load()
 	if d == nil {
 		return

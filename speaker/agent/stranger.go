@@ -46,6 +46,7 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 			s.Before = s.Before && len(kube.Told(w.announced[k], []netip.Addr{addr})) == 0
 		}
 		before, known := w.strangers[addr]
+		s.Before = s.Before || before.Before // what one link has found another does not refute
 		w.strangers[addr] = s
 		asked := !w.asks[addr].IsZero()
 		if delete(w.asks, addr); !known || asked || before.MAC != s.MAC || before.Before != s.Before {

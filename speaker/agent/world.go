@@ -167,7 +167,14 @@ func (w *world) putEndpoints(k announce.Key, at name, nodes map[string]int) {
 		w.endpoints[k] = map[name]map[string]int{}
 	}
 	if put(w.endpoints[k], at, nodes) {
-		w.touch(k, w.services[k].Shown...)
+		w.moved(k)
+	}
+}
+
+// moved notes that a Service has other endpoints. Those of most say nothing: they have no address of ours.
+func (w *world) moved(k announce.Key) {
+	if s, ours := w.services[k]; ours {
+		w.touch(k, s.Shown...)
 	}
 }
 
@@ -177,7 +184,7 @@ func (w *world) dropEndpoints(at name) {
 			continue
 		}
 		if drop(slices, at) {
-			w.touch(key, w.services[key].Shown...)
+			w.moved(key)
 		}
 		if len(slices) == 0 {
 			delete(w.endpoints, key)

@@ -35,7 +35,7 @@ func TestWatcher(t *testing.T) {
 		var root sysctls
 		changes := 0
 		w := New(&root, logr.Discard(), func() { changes++ })
-		go w.Run(t.Context()) //nolint:errcheck // it returns nil
+		go w.Run(t.Context())
 		root.set(files("all", "0", "0"), files("eth0", "0", "0"), files("eth1", "1", "2"))
 		step := func(reason string, want *Observed, looks int32, wantChanges int) {
 			t.Helper()
