@@ -26,7 +26,7 @@ type sight struct {
 
 // isolated reports whether no link leads to the other nodes: to the segment of this node's address, or on.
 func isolated(links []link.Link, self netip.Addr) bool {
-	return self.IsValid() && !slices.ContainsFunc(links, func(l link.Link) bool {
+	return !slices.ContainsFunc(links, func(l link.Link) bool {
 		return l.Default4 && self.Is4() || l.Default6 && self.Is6() ||
 			slices.ContainsFunc(l.Subnets, func(p netip.Prefix) bool { return p.Contains(self) })
 	})
@@ -45,6 +45,7 @@ func (w *world) isolate(now time.Time) {
 // returns notes that this node was cut off from half of all nodes or more.
 func (w *world) returns(now time.Time, tie bool) {
 	w.returning, w.tie, w.doubt = now.Add(insist), tie, true
+	maps.DeleteFunc(w.elsewhere, func(_ netip.Addr, s sight) bool { return s.node == w.self })
 }
 
 // doubts notes which addresses a node that has just returned announces; others may do so by now.
