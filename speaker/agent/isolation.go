@@ -94,10 +94,11 @@ func (w *world) concede(a netip.Addr, node string, now time.Time) {
 	w.reconsider(a)
 }
 
-// gained remembers that this node has just come to announce an address, until something else is recorded than was:
-// should a node that had it return meanwhile, nothing moves back.
-func (w *world) gained(a netip.Addr, now time.Time) {
-	if !w.doubt {
+// gained remembers that this node announces an address in place of one that is gone, until something else is
+// recorded than was: should the other return before that is written, nothing moves back.
+func (w *world) gained(a netip.Addr, of []announce.Announcement, now time.Time) {
+	r := w.services[of[0].Service].Record[a]
+	if len(r) > 0 && r[0] != w.self && w.gossip.Peers[r[0]].Presence == announce.Gone {
 		w.elsewhere[a] = sight{w.self, now}
 	}
 }

@@ -55,7 +55,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		had := p.announces(a)
 		p.assign(a, w.asking(a, after), nodes, now)
 		if p.announces(a) && !had {
-			w.gained(a, now)
+			w.gained(a, after, now)
 		}
 	}
 	for k := range w.touched {

@@ -51,15 +51,19 @@ func TestStranger(t *testing.T) {
 		want   []string
 	}{
 		"Before": {
-			"an address that a stranger had is not announced, and tried again when the stranger was not seen for five minutes",
+			"an address that a stranger had is not announced, and asked for again when the stranger was not seen for five minutes",
 			story{{time.Second, sighted(stranger, true)}, {forgetAfter, nothing}, {time.Hour, nothing}},
-			[]string{"1s web: AddressConflict node-1 " + stranger + " conflicts=1", "5m1s fresh web: Announced node-1"},
+			[]string{
+				"1s web: AddressConflict node-1 " + stranger + " conflicts=1",
+				"5m1s fresh web: AddressConflict node-1 " + stranger + " conflicts=1", "5m6s fresh web: Announced node-1",
+			},
 		},
 		"BeforeAgain": {
 			"who is found again then is told of again",
 			story{{0, sighted(stranger, true)}, {forgetAfter + time.Second, sighted(stranger, true)}},
 			[]string{
-				"0s web: AddressConflict node-1 " + stranger + " conflicts=1", "5m0s fresh web: Announced node-1",
+				"0s web: AddressConflict node-1 " + stranger + " conflicts=1",
+				"5m0s fresh web: AddressConflict node-1 " + stranger + " conflicts=1",
 				"5m1s web: AddressConflict node-1 " + stranger + " conflicts=1",
 			},
 		},

@@ -35,14 +35,14 @@ func TestSpeaker(t *testing.T) {
 		event  bool
 		writes bool
 	}{
-		{"it is made", Own{}, []string{"Ready Announcing"}, false, true},
-		{"without a change nothing is written", Own{}, []string{"Ready Announcing"}, false, false},
-		{"the kernel answers", Own{ARP: lenient}, []string{"Ready Announcing", "StrictARP NotStrict"}, true, true},
-		{"which is told once", Own{ARP: lenient, Announced: 1}, []string{"Ready Announcing", "StrictARP NotStrict"}, false, true},
-		{"a speaker that starts knows no better", Own{Announced: 1}, []string{"Ready Announcing", "StrictARP NotStrict"}, false, false},
-		{"it does not any more", Own{ARP: &ARP{IPVS: true}, Announced: 1}, []string{"Ready Announcing", "StrictARP Strict"}, false, true},
-		{"the mode changes", Own{ARP: &ARP{}, Announced: 1}, []string{"Ready Announcing"}, false, true},
-		{"a link fails", Own{ARP: &ARP{}, Errors: map[string]string{"eth0 (ARP)": "no"}}, []string{"Ready LinkFailed"}, false, true},
+		{"it is made", Own{}, []string{"Connected Connected", "Ready Announcing"}, false, true},
+		{"without a change nothing is written", Own{}, []string{"Connected Connected", "Ready Announcing"}, false, false},
+		{"the kernel answers", Own{ARP: lenient}, []string{"Connected Connected", "Ready Announcing", "StrictARP NotStrict"}, true, true},
+		{"which is told once", Own{ARP: lenient, Announced: 1}, []string{"Connected Connected", "Ready Announcing", "StrictARP NotStrict"}, false, true},
+		{"a speaker that starts knows no better", Own{Announced: 1}, []string{"Connected Connected", "Ready Announcing", "StrictARP NotStrict"}, false, false},
+		{"it does not any more", Own{ARP: &ARP{IPVS: true}, Announced: 1}, []string{"Connected Connected", "Ready Announcing", "StrictARP Strict"}, false, true},
+		{"the mode changes", Own{ARP: &ARP{}, Announced: 1}, []string{"Connected Connected", "Ready Announcing"}, false, true},
+		{"a link fails", Own{ARP: &ARP{}, Errors: map[string]string{"eth0 (ARP)": "no"}}, []string{"Connected Connected", "Ready LinkFailed"}, false, true},
 	} {
 		if err := s.write(t.Context(), step.own); err != nil {
 			t.Fatalf("%s: %v", step.reason, err)
