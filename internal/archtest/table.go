@@ -39,10 +39,17 @@ var Table = []Rule{
 	// The controller: it never opens a socket. Of speakers it knows the decision alone, to propose who announces.
 	{
 		Package: "controller",
-		Ours:    []string{"controller/assign", "controller/conditions", "controller/gossipkey", "controller/place", "controller/poolstatus", "internal/kube", "internal/metrics"},
+		Ours: []string{
+			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/place", "controller/poolstatus",
+			"internal/kube", "internal/metrics",
+		},
+		Never: sockets,
+	},
+	{
+		Package: "controller/assign",
+		Ours:    []string{"api/v1beta1", "config", "controller/place", "ipam", "internal/kube", "internal/metrics", "speaker/announce"},
 		Never:   sockets,
 	},
-	{Package: "controller/assign", Ours: []string{"api/v1beta1", "config", "controller/place", "ipam", "internal/kube", "speaker/announce", "internal/metrics"}, Never: sockets},
 	{Package: "controller/conditions", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
 	{Package: "controller/gossipkey", Ours: []string{"internal/kube"}, Never: sockets},
 	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},

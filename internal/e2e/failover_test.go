@@ -50,13 +50,13 @@ func TestFailover(t *testing.T) {
 			s.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
 			return func() { s.cleanly("uncordon", node) }
 		}},
-		ordeal{name: "OutOfService", reason: "a node that is declared lost hands over", do: func(s *story, node string) func() {
+		ordeal{name: "OutOfService", reason: "a node that is declared lost hands over", limit: moving, do: func(s *story, node string) func() {
 			const taint = "node.kubernetes.io/out-of-service"
 			s.kubectl("taint", "node", node, taint+"=nodeshutdown:NoExecute")
 			s.leaves(15*second, node)
 			return func() { s.cleanly("taint", "node", node, taint+"-") }
 		}},
-		ordeal{name: "NotReady", reason: "a node whose kubelet is silent hands over when Kubernetes says so", do: func(s *story, node string) func() {
+		ordeal{name: "NotReady", reason: "a node whose kubelet is silent hands over when Kubernetes says so", limit: moving, do: func(s *story, node string) func() {
 			s.must(s.Stop(node + "/" + lab.Kubelet))
 			s.leaves(90*second, node)
 			return func() { s.check(s.Start(node + "/" + lab.Kubelet)) }

@@ -34,6 +34,9 @@ type ordeal struct {
 // sudden is the limit when a node is lost without a warning. Promised is one second; the machine is shared.
 const sudden = 1500 * ms
 
+// moving is the limit when an address is handed over: connections that are under way at that moment are cut.
+const moving = 100 * ms
+
 // either lets the nodes announce that have none of the pods: who loses an announcer loses nothing else.
 const either = `nodeSelectors: [{matchLabels: {kubernetes.io/hostname: node-1}}, {matchLabels: {kubernetes.io/hostname: node-2}}]`
 

@@ -174,7 +174,7 @@ func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 		d.Changed = append(d.Changed, p.change(w, k))
 	}
 	w.doubts(p.tasks)
-	d.Tasks = p.todo(w.doubted)
+	d.Tasks = p.work(w.doubted)
 	d.Self, d.Peers = w.addresses()
 	d.Isolated = w.isolated
 	return d

@@ -144,8 +144,8 @@ func (p *plan) change(w *world, k announce.Key) Change {
 	return c
 }
 
-// todo returns the tasks of this node, by address. Of those that are doubted it asks first whether another has them.
-func (p *plan) todo(doubted map[netip.Addr]bool) []announce.Task {
+// work returns the tasks of this node, by address. Of those that are doubted it asks first whether another has them.
+func (p *plan) work(doubted map[netip.Addr]bool) []announce.Task {
 	out := make([]announce.Task, 0, len(p.tasks))
 	for a, t := range p.tasks {
 		if doubted[a] && t.Mode == announce.Own {

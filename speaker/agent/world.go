@@ -75,7 +75,8 @@ type world struct {
 func newWorld(self string) *world {
 	return &world{
 		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
-		strangers: map[netip.Addr]Stranger{}, asks: map[netip.Addr]time.Time{}, witnessed: map[string]time.Time{}, elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{},
+		strangers: map[netip.Addr]Stranger{}, asks: map[netip.Addr]time.Time{}, witnessed: map[string]time.Time{},
+		elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{},
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key]map[name]map[string]int{},

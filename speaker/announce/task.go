@@ -10,13 +10,13 @@ import (
 type Mode int
 
 const (
-	// Own: this node announces the address: it answers, and tells neighbours unasked.
+	// Own means that this node announces the address: it answers, and tells neighbours unasked.
 	Own Mode = iota
-	// Fresh: as Own, and nobody has announced the address before, so that a stranger may have it.
+	// Fresh is as Own, and nobody has announced the address before, so that a stranger may have it.
 	Fresh
-	// Yielding: another node announces it from now on: this one answers until it sees the other do so.
+	// Yielding means that another node announces it from now on: this one answers until it sees the other do so.
 	Yielding
-	// Standin: the speaker of the announcing node is away: this one answers with that node's MAC.
+	// Standin means that the speaker of the announcing node is away: this one answers with that node's MAC.
 	Standin
 )
 

@@ -44,13 +44,13 @@ type Node struct {
 type Presence int
 
 const (
-	// Unknown: nothing, as the speakers do not talk to each other (yet).
+	// Unknown is nothing, as the speakers do not talk to each other (yet).
 	Unknown Presence = iota
-	// Alive: its speaker answers.
+	// Alive means that its speaker answers.
 	Alive
-	// Away: its speaker does not, but its kernel does: the speaker is restarted, or hangs.
+	// Away means that its speaker does not, but its kernel does: the speaker is restarted, or hangs.
 	Away
-	// Gone: neither does, or its speaker was away for too long.
+	// Gone means that neither does, or its speaker was away for too long.
 	Gone
 )
 

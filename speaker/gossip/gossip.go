@@ -274,7 +274,8 @@ func (l *loop) meet(ctx context.Context, want Desired, now time.Time) time.Durat
 		return checkInterval
 	}
 	l.joining = true
-	list, at := l.list, netip.AddrPortFrom(want.Peers[missing[rand.IntN(len(missing))]], l.Port)
+	one := missing[rand.IntN(len(missing))] //nolint:gosec // any will do
+	list, at := l.list, netip.AddrPortFrom(want.Peers[one], l.Port)
 	l.group.Go(func() error {
 		if err := list.join(at); err != nil {
 			l.Log.V(1).Info("could not meet another speaker", "address", at, "reason", err.Error())

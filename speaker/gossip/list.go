@@ -19,7 +19,7 @@ type list interface {
 	// join meets another speaker. It blocks.
 	join(at netip.AddrPort) error
 	// say changes what this speaker says.
-	say(Word)
+	say(w Word)
 	// rekey has messages encrypted with another key. Those with the former one are understood until forget.
 	rekey(key []byte) error
 	// forget understands messages with the present key only.

@@ -1,13 +1,13 @@
 package responder
 
 import (
-	"github.com/fairlead-lb/fairlead/speaker/announce"
-
 	"maps"
 	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
 // table are the addresses that a socket answers for. It is never changed, what is in it is.

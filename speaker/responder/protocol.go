@@ -12,7 +12,7 @@ import (
 // A Protocol says how neighbours ask for an address and how they are answered.
 // Its methods are functions of values. Frames are whole Ethernet frames, and those that it
 // makes come from the link's own MAC address, whichever they tell: a switch would learn
-// from another that that host had moved here.
+// from another that the host had moved here.
 type Protocol interface {
 	// Name is what users call the protocol.
 	Name() string
