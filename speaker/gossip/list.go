@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"log"
+	"maps"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +54,7 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	if err != nil {
 		return nil, fmt.Errorf("gossip key: %w", err)
 	}
-	d := &delegate{changed: changed}
+	d := &delegate{changed: changed, alive: map[string]Word{}}
 	d.word.Store(&word)
 	c := memberlist.DefaultLANConfig()
 	c.Name = name
@@ -73,11 +75,9 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 }
 
 func (m *members) alive() map[string]Word {
-	out := map[string]Word{}
-	for _, n := range m.Members() {
-		out[n.Name] = decode(n.Meta)
-	}
-	return out
+	m.node.mu.Lock()
+	defer m.node.mu.Unlock()
+	return maps.Clone(m.node.alive)
 }
 
 func (m *members) join(at netip.AddrPort) error {
@@ -111,10 +111,13 @@ func (m *members) close() {
 	_ = m.Shutdown()
 }
 
-// delegate speaks for this node and hears of the others.
+// delegate speaks for this node and hears of the others. Who is alive is noted as memberlist tells it, since
+// the nodes that it lists change while they are read.
 type delegate struct {
 	word    atomic.Pointer[Word]
 	changed func()
+	mu      sync.Mutex
+	alive   map[string]Word
 }
 
 func (d *delegate) NodeMeta(int) []byte           { return d.word.Load().encode() }
@@ -122,9 +125,17 @@ func (*delegate) NotifyMsg([]byte)                {}
 func (*delegate) GetBroadcasts(int, int) [][]byte { return nil }
 func (*delegate) LocalState(bool) []byte          { return nil }
 func (*delegate) MergeRemoteState([]byte, bool)   {}
-func (d *delegate) NotifyJoin(*memberlist.Node)   { d.changed() }
-func (d *delegate) NotifyLeave(*memberlist.Node)  { d.changed() }
-func (d *delegate) NotifyUpdate(*memberlist.Node) { d.changed() }
+
+func (d *delegate) NotifyJoin(n *memberlist.Node)   { d.note(func() { d.alive[n.Name] = decode(n.Meta) }) }
+func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.NotifyJoin(n) }
+func (d *delegate) NotifyLeave(n *memberlist.Node)  { d.note(func() { delete(d.alive, n.Name) }) }
+
+func (d *delegate) note(change func()) {
+	d.mu.Lock()
+	change()
+	d.mu.Unlock()
+	d.changed()
+}
 
 // writer has memberlist's log end in ours: what it tells matters to developers only.
 type writer struct{ log logr.Logger }
