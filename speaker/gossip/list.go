@@ -126,7 +126,9 @@ func (*delegate) GetBroadcasts(int, int) [][]byte { return nil }
 func (*delegate) LocalState(bool) []byte          { return nil }
 func (*delegate) MergeRemoteState([]byte, bool)   {}
 
-func (d *delegate) NotifyJoin(n *memberlist.Node)   { d.note(func() { d.alive[n.Name] = decode(n.Meta) }) }
+func (d *delegate) NotifyJoin(n *memberlist.Node) {
+	d.note(func() { d.alive[n.Name] = decode(n.Meta) })
+}
 func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.NotifyJoin(n) }
 func (d *delegate) NotifyLeave(n *memberlist.Node)  { d.note(func() { delete(d.alive, n.Name) }) }
 
