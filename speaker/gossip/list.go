@@ -36,7 +36,7 @@ type list interface {
 const (
 	probeInterval  = 100 * time.Millisecond
 	probeTimeout   = 50 * time.Millisecond
-	gossipInterval = 20 * time.Millisecond // nothing is sent where there is no news
+	gossipInterval = 50 * time.Millisecond // nothing is sent where there is no news
 	tcpTimeout     = 500 * time.Millisecond
 	farewell       = 200 * time.Millisecond
 )

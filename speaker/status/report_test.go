@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -204,5 +205,45 @@ func TestPack(t *testing.T) {
 	}
 	if got := pack(have[:2], nil, 2, now); len(got) != 2 || len(got[0])+len(got[1]) != 0 {
 		t.Errorf("what is not announced any more stays: %v", got)
+	}
+}
+
+// A node tells what it has seen itself, keeps what others tell of addresses that they announce, and clears away the rest.
+func TestRenderConflicts(t *testing.T) {
+	conflict := func(a netip.Addr, node string) kube.Conflict {
+		return kube.Conflict{Addr: a, MAC: "02:00:00:00:00:99", Node: node, Link: "eth0"}
+	}
+	of := []announce.Announcement{by4("c"), by6("d")}
+	cases := map[string]struct {
+		reason string
+		before []kube.Conflict
+		own    []Conflict
+		want   []kube.Conflict
+		found  bool // before use
+		tells  bool
+	}{
+		"None":     {"nothing is said where there is nothing to say", nil, nil, nil, false, false},
+		"First":    {"a stranger is told of", nil, []Conflict{{conflict(four, "c"), true}}, []kube.Conflict{conflict(four, "c")}, true, true},
+		"Again":    {"once", []kube.Conflict{conflict(four, "c")}, []Conflict{{conflict(four, "c"), true}}, []kube.Conflict{conflict(four, "c")}, true, false},
+		"Gone":     {"until it is not seen any more", []kube.Conflict{conflict(four, "c")}, nil, nil, false, false},
+		"Others":   {"what another node has seen stays", []kube.Conflict{conflict(six, "d")}, nil, []kube.Conflict{conflict(six, "d")}, true, false},
+		"Both":     {"and is joined with what this one has", []kube.Conflict{conflict(six, "d")}, []Conflict{{conflict(four, "c"), false}}, []kube.Conflict{conflict(four, "c"), conflict(six, "d")}, false, true},
+		"Outdated": {"unless that does not announce the address any more", []kube.Conflict{conflict(six, "x")}, nil, nil, false, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			svc := &corev1.Service{}
+			if len(tc.before) > 0 {
+				svc.Status.Conditions = []metav1.Condition{kube.ConflictCondition(true, tc.before, 1)}
+			}
+			events := renderConflicts(svc, "c", tc.own, of)
+			found, got := kube.ReadConflicts(svc)
+			if diff := cmp.Diff(tc.want, got, compareAddrs); diff != "" || found != tc.found {
+				t.Errorf("%s: before use %t; -want, +got:\n%s", tc.reason, found, diff)
+			}
+			if (len(events) > 0) != tc.tells {
+				t.Errorf("%s: told %v", tc.reason, events)
+			}
+		})
 	}
 }
