@@ -92,7 +92,7 @@ func TestExcludeLabel(t *testing.T) {
 	if got := s.answerers("172.30.0.100"); len(got) != 1 || got[0] != to {
 		t.Errorf("%v answer ARP, want %s alone", got, to)
 	}
-	s.without(p.stop())
+	s.handedOver(p.stop())
 	for _, n := range s.Nodes() {
 		s.kubectl("label", "--overwrite", "node", n, "node.kubernetes.io/exclude-from-external-load-balancers=")
 	}
@@ -310,7 +310,7 @@ func TestNodeSelection(t *testing.T) {
 		}
 		return nil
 	})
-	s.without(p.stop())
+	s.handedOver(p.stop())
 	s.kubectl("delete", "l2advertisement", "all")
 	s.within(5*second, "the frequent mistake", s.says("web", v1beta1.ServiceConditionAnnounced, "NoAdvertisement", "no L2Advertisement is for pool main and this Service"))
 }
@@ -333,7 +333,7 @@ func TestIPTables(t *testing.T) {
 	p := s.probe("172.30.0.100", 20*ms)
 	s.kubectl("label", "node", node, "node.kubernetes.io/exclude-from-external-load-balancers=")
 	s.moved(node)
-	s.without(p.stop())
+	s.handedOver(p.stop())
 	s.served("172.30.0.100")
 }
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -326,6 +328,18 @@ func (s *story) without(pages gauge.Attempts) {
 	s.Helper()
 	if failed := pages.Failed(); len(failed) > 0 {
 		s.Errorf("%d pages failed, first after %.2fs: %v", len(failed), failed[0].At.Seconds(), failed[0].Err)
+	}
+}
+
+// handedOver fails if anything failed but connections that were under way when the address moved: the
+// node that gets their next packets does not know them, and resets them.
+func (s *story) handedOver(pages gauge.Attempts) {
+	s.Helper()
+	failed := pages.Failed()
+	for _, f := range failed {
+		if !errors.Is(f.Err, syscall.ECONNRESET) || f.At-failed[0].At > moving {
+			s.Errorf("%d pages failed, one after %.2fs: %v", len(failed), f.At.Seconds(), f.Err)
+		}
 	}
 }
 
