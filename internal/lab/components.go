@@ -69,6 +69,9 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("%s ended: %s", e.component, e.exit) }
 
+// neverStarted is how a component has ended that is known, but has not begun.
+const neverStarted = "never started"
+
 // watchExits returns an error when a component ends, and nil when ctx does.
 func (l *Lab) watchExits(ctx context.Context) error {
 	for {
@@ -82,7 +85,7 @@ func (l *Lab) watchExits(ctx context.Context) error {
 			return err
 		}
 		for _, status := range all {
-			if !status.Running {
+			if !status.Running && status.Exit != neverStarted {
 				return &exitError{status.Name, status.Exit}
 			}
 		}

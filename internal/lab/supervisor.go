@@ -115,7 +115,7 @@ func (s *supervisor) run(c Component) error {
 	}
 	ended := make(chan struct{})
 	close(ended)
-	s.components[c.Name] = &running{Component: c, exit: "never started", done: ended}
+	s.components[c.Name] = &running{Component: c, exit: neverStarted, done: ended}
 	s.mu.Unlock()
 	return s.start(c.Name)
 }
