@@ -176,9 +176,6 @@ func (st *State) mustGo(r *Request, f config.Family, a netip.Addr) string {
 	if h, why := st.conflict(r, a, true); h != nil {
 		return fmt.Sprintf("it is shared with %s, %s", h.key, why)
 	}
-	if r.Invalid != "" {
-		return "" // what it asks for is not known
-	}
 	if own, bound := st.held[r.claim()].keeps(f); r.Claim != "" && bound {
 		if own != a {
 			return fmt.Sprintf("IPClaim %s holds %s", r.Claim, own)
@@ -187,6 +184,9 @@ func (st *State) mustGo(r *Request, f config.Family, a netip.Addr) string {
 	}
 	if st.snapshot.PoolOf(a) == nil {
 		return "it belongs to no pool any more"
+	}
+	if r.Invalid != "" {
+		return "" // what it asks for is not known
 	}
 	if wanted, insists := r.wanted(f); insists && wanted != a {
 		return fmt.Sprintf("%s is asked for", wanted)

@@ -306,6 +306,13 @@ func TestDecide(t *testing.T) {
 			request: Request{Families: v4only, Invalid: "annotation x: y"},
 			want:    decision(addrs("192.0.2.2"), InvalidRequest, "annotation x: y"),
 		},
+		"InvalidPoolGone": {
+			reason:  "but what no pool has is lost all the same",
+			pools:   []v1beta1.IPAddressPool{a},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("203.0.113.1")},
+			request: Request{Families: v4only, Invalid: "annotation x: y"},
+			want:    decision(nil, InvalidRequest, "annotation x: y"),
+		},
 		"PoolGone": {
 			reason:  "an address that no pool has is replaced",
 			pools:   []v1beta1.IPAddressPool{a},
