@@ -16,6 +16,7 @@ type options struct {
 	namespace      string
 	metricsAddress string
 	healthAddress  string
+	profileAddress string
 	leaderElect    bool
 	election       kube.Timing
 	logLevel       string
@@ -31,6 +32,7 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.StringVar(&o.namespace, "namespace", env("POD_NAMESPACE"), "`namespace` that Fairlead runs in (default $POD_NAMESPACE)")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":9474", "serve metrics over TLS on this `address`; 0 for none")
 	f.StringVar(&o.healthAddress, "health-address", ":9475", "serve /healthz and /readyz on this `address`")
+	f.StringVar(&o.profileAddress, "profile-address", "0", "serve /debug/pprof on this `address`, to whoever reaches it: choose a loopback one; 0 for none")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas lead; the others stand by")
 	f.DurationVar(&o.election.LeaseDuration, "leader-elect-lease-duration", 15*time.Second,
 		"a replica takes over so long after the leader's last renewal")

@@ -40,7 +40,7 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
-		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress,
+		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress, ProfileAddress: o.profileAddress,
 		Tenure: tenure,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}: {Transform: kube.TrimService},

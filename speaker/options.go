@@ -24,6 +24,7 @@ type options struct {
 	shutdownDelay  time.Duration
 	metricsAddress string
 	healthAddress  string
+	profileAddress string
 	logLevel       string
 }
 
@@ -47,6 +48,7 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 		"how `long` to go on announcing at most, when stopped, until other speakers know")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":9476", "serve metrics over TLS on this `address`; 0 for none")
 	f.StringVar(&o.healthAddress, "health-address", "127.0.0.1:9477", "serve /healthz and /readyz on this `address`")
+	f.StringVar(&o.profileAddress, "profile-address", "0", "serve /debug/pprof on this `address`, to whoever reaches it: choose a loopback one; 0 for none")
 	f.StringVar(&o.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
 	if err := f.Parse(args); err != nil {
 		return o, err

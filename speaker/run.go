@@ -85,7 +85,7 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
-		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress,
+		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress, ProfileAddress: o.profileAddress,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}:            {Transform: kube.TrimService},
 			&corev1.Node{}:               {Transform: kube.TrimNode},

@@ -38,6 +38,8 @@ type ManagerOptions struct {
 	MetricsAddress string
 	// HealthAddress serves /healthz and /readyz.
 	HealthAddress string
+	// ProfileAddress serves /debug/pprof to whoever reaches it; "0" for none.
+	ProfileAddress string
 	// Tenure is that of the leader among several replicas; nil for no election.
 	Tenure *Tenure
 	// Cache says what of which objects is kept; managed fields never are.
@@ -64,6 +66,7 @@ func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
 		MapperProvider:         newMapper,
 		Cache:                  o.Cache,
 		HealthProbeBindAddress: o.HealthAddress,
+		PprofBindAddress:       o.ProfileAddress,
 		// An API server that is away is waited for, however long.
 		Controller: config.Controller{CacheSyncTimeout: forever},
 		Metrics: metricsserver.Options{
