@@ -51,7 +51,8 @@ func ConflictCondition(before bool, cs []Conflict, generation int64) metav1.Cond
 	}
 }
 
-// ReadConflicts reads what a Service is told of conflicts. What somebody else has written is left out.
+// ReadConflicts reads what a Service is told of conflicts, and whether they were found before the
+// addresses were announced. What somebody else has written is left out.
 func ReadConflicts(svc *corev1.Service) (before bool, out []Conflict) {
 	c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 	if c == nil || c.Status != metav1.ConditionTrue {
@@ -68,36 +69,22 @@ func ReadConflicts(svc *corev1.Service) (before bool, out []Conflict) {
 	return c.Reason == FoundBeforeUse, out
 }
 
-// ConflictsOf reads which addresses of a Service are told to be in conflict, and whether they
-// were found to be before they were announced. What somebody else has written is left out.
-func ConflictsOf(svc *corev1.Service) (before bool, addrs []netip.Addr) {
-	c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
-	if c == nil || c.Status != metav1.ConditionTrue {
-		return false, nil
-	}
-	for told := range strings.SplitSeq(c.Message, between) {
-		s, _, ok := strings.Cut(told, usedBy)
-		if a, err := netip.ParseAddr(s); ok && err == nil && a.Zone() == "" && !slices.Contains(addrs, a.Unmap()) {
-			addrs = append(addrs, a.Unmap())
-		}
-	}
-	return c.Reason == FoundBeforeUse, addrs
-}
-
 // DropConflicts removes the condition from a Service that shows none of the addresses in it.
 func DropConflicts(svc *corev1.Service) {
-	_, addrs := ConflictsOf(svc)
+	_, told := ReadConflicts(svc)
 	shown, _ := Shown(svc)
-	if !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return slices.Contains(shown, a) }) {
+	if !slices.ContainsFunc(told, func(c Conflict) bool { return slices.Contains(shown, c.Addr) }) {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 	}
 }
 
 // conflicts returns what a Service shows of the addresses that were found in use before they were announced.
-func conflicts(svc *corev1.Service, shown []netip.Addr) []netip.Addr {
-	before, addrs := ConflictsOf(svc)
-	if !before {
-		return nil
+func conflicts(svc *corev1.Service, shown []netip.Addr) (out []netip.Addr) {
+	before, told := ReadConflicts(svc)
+	for _, c := range told {
+		if before && slices.Contains(shown, c.Addr) && !slices.Contains(out, c.Addr) {
+			out = append(out, c.Addr)
+		}
 	}
-	return slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(shown, a) })
+	return out
 }

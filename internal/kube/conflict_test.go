@@ -27,25 +27,25 @@ func TestConflicts(t *testing.T) {
 		reason string
 		svc    *corev1.Service
 		before bool
-		addrs  []netip.Addr
+		read   []Conflict
 		// conflicts are what the controller acts upon.
 		conflicts []netip.Addr
 	}{
 		"None":       {"a Service without the condition", &corev1.Service{}, false, nil, nil},
-		"BeforeUse":  {"an address that is not announced yet", told(ConflictCondition(true, []Conflict{four}, 3), "192.0.2.7"), true, []netip.Addr{four.Addr}, []netip.Addr{four.Addr}},
-		"InUse":      {"one that is: nothing is taken from who is served", told(ConflictCondition(false, []Conflict{four}, 3), "192.0.2.7"), false, []netip.Addr{four.Addr}, nil},
-		"Both":       {"both addresses", told(ConflictCondition(true, []Conflict{four, six}, 3), "192.0.2.7"), true, []netip.Addr{four.Addr, six.Addr}, []netip.Addr{four.Addr}},
-		"Twice":      {"two strangers, one address", told(ConflictCondition(true, []Conflict{four, four}, 3)), true, []netip.Addr{four.Addr}, nil},
+		"BeforeUse":  {"an address that is not announced yet", told(ConflictCondition(true, []Conflict{four}, 3), "192.0.2.7"), true, []Conflict{four}, []netip.Addr{four.Addr}},
+		"InUse":      {"one that is: nothing is taken from who is served", told(ConflictCondition(false, []Conflict{four}, 3), "192.0.2.7"), false, []Conflict{four}, nil},
+		"Both":       {"both addresses", told(ConflictCondition(true, []Conflict{four, six}, 3), "192.0.2.7"), true, []Conflict{four, six}, []netip.Addr{four.Addr}},
+		"Twice":      {"two strangers, one address", told(ConflictCondition(true, []Conflict{four, four}, 3), "192.0.2.7"), true, []Conflict{four, four}, []netip.Addr{four.Addr}},
 		"Over":       {"what is over", told(metav1.Condition{Type: v1beta1.ServiceConditionAddressConflict, Status: metav1.ConditionFalse, Reason: FoundBeforeUse, Message: "192.0.2.7 is also used by x"}), false, nil, nil},
 		"Unreadable": {"what a user has written", told(metav1.Condition{Type: v1beta1.ServiceConditionAddressConflict, Status: metav1.ConditionTrue, Reason: FoundBeforeUse, Message: "192.0.2.7; x is also used by y"}, "192.0.2.7"), true, nil, nil},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			before, addrs := ConflictsOf(tc.svc)
+			before, read := ReadConflicts(tc.svc)
 			if before != tc.before {
 				t.Errorf("%s: before use is %t", tc.reason, before)
 			}
-			if diff := cmp.Diff(tc.addrs, addrs, sameAddr); diff != "" {
+			if diff := cmp.Diff(tc.read, read, sameAddr); diff != "" {
 				t.Errorf("%s: -want, +got:\n%s", tc.reason, diff)
 			}
 			if diff := cmp.Diff(tc.conflicts, ServiceOf(tc.svc).Conflicts, sameAddr, cmpopts.EquateEmpty()); diff != "" {
@@ -77,22 +77,23 @@ func TestDropConflicts(t *testing.T) {
 
 func FuzzConflicts(f *testing.F) {
 	f.Add("192.0.2.7 is also used by 02:00:00:00:00:99, seen by node-2 on eth0", "192.0.2.7")
-	f.Add("192.0.2.7 is also used by ; 2001:db8::7 is also used by ", "2001:db8::7") // no MAC
-	f.Add("fe80::1%eth0 is also used by x; ::ffff:192.0.2.7 is also used by y", "::ffff:192.0.2.7")
+	f.Add("192.0.2.7 is also used by , seen by  on ; 2001:db8::7 is also used by ", "2001:db8::7")
+	f.Add("fe80::1%eth0 is also used by x, seen by y on z; ::ffff:192.0.2.7 is also used by y, seen by x on z", "::ffff:192.0.2.7")
 	f.Fuzz(func(t *testing.T, message, addr string) {
-		_, addrs := ConflictsOf(told(metav1.Condition{Type: v1beta1.ServiceConditionAddressConflict, Status: metav1.ConditionTrue, Message: message}))
-		for _, a := range addrs {
-			if !a.IsValid() || a.Zone() != "" || a.Is4In6() {
-				t.Fatalf("%q was read as %v", message, addrs)
+		_, read := ReadConflicts(told(metav1.Condition{Type: v1beta1.ServiceConditionAddressConflict, Status: metav1.ConditionTrue, Message: message}))
+		for _, c := range read {
+			if a := c.Addr; !a.IsValid() || a.Zone() != "" || a.Is4In6() {
+				t.Fatalf("%q was read as %v", message, read)
 			}
 		}
 		a, err := netip.ParseAddr(addr)
 		if err != nil || a.Zone() != "" {
 			return
 		}
-		before, again := ConflictsOf(told(ConflictCondition(true, []Conflict{{Addr: a, MAC: "02:00:00:00:00:99", Node: "node-1", Link: "eth0"}}, 1)))
-		if !before || len(again) != 1 || again[0] != a.Unmap() {
-			t.Fatalf("%s was read as %v", a, again)
+		want := Conflict{Addr: a.Unmap(), MAC: "02:00:00:00:00:99", Node: "node-1", Link: "eth0"}
+		before, again := ReadConflicts(told(ConflictCondition(true, []Conflict{want}, 1)))
+		if !before || len(again) != 1 || again[0] != want {
+			t.Fatalf("%+v was read as %+v", want, again)
 		}
 	})
 }

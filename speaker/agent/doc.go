@@ -1,6 +1,6 @@
-// Package agent is the shell around a speaker's decision: it gathers a View of
+// Package agent is the shell around a speaker's decision: it gathers what is known of
 // the cluster from the watched objects and the node's links, has package
-// announce decide, and hands each driver its part of the Plan.
+// announce decide, and hands each driver its part.
 //
 // One goroutine owns everything that is known. Watches send it changes; those that
 // have come in together are decided upon together.

@@ -113,6 +113,9 @@ func (a *Agent) kinds() []kind {
 			return func(w *world) { w.changed(drop(w.nodes, n.name)) }
 		}),
 		of(&v1beta1.SpeakerStatus{}, func(s *v1beta1.SpeakerStatus) func(*world) {
+			if s.Name == a.Node {
+				return func(*world) {} // it follows from what this speaker knows
+			}
 			links := announce.LinksOf(s)
 			return func(w *world) { w.changed(put(w.others, s.Name, links)) }
 		}, func(n name) func(*world) {

@@ -7,30 +7,6 @@ import (
 	"github.com/fairlead-lb/fairlead/config"
 )
 
-// Decide says who announces each address.
-func Decide(s *config.Snapshot, v View) Plan {
-	services := slices.Clone(v.Services)
-	slices.SortFunc(services, func(a, b Service) int { return a.Key.Compare(b.Key) })
-	sharers := map[netip.Addr][]*Service{}
-	for i := range services {
-		for _, a := range services[i].Addresses {
-			sharers[a] = append(sharers[a], &services[i])
-		}
-	}
-	of := map[netip.Addr][]Announcement{}
-	var p Plan
-	for i := range services {
-		for _, a := range services[i].Addresses {
-			if of[a] == nil {
-				of[a] = At(s, v.Nodes, a, sharers[a])
-			}
-			j := slices.Index(sharers[a], &services[i])
-			p.Announcements = append(p.Announcements, of[a][j])
-		}
-	}
-	return p
-}
-
 // At says who announces one address, for each of the Services that have it: one, or several that
 // share it, sorted by Key. One node announces it, for all of them.
 func At(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service) []Announcement {

@@ -9,12 +9,6 @@ import (
 	"github.com/fairlead-lb/fairlead/config"
 )
 
-// A View is what a speaker knows of the cluster. Order does not matter.
-type View struct {
-	Nodes    []Node
-	Services []Service
-}
-
 // A Node is one node of the cluster.
 type Node struct {
 	Name   string
@@ -100,26 +94,4 @@ func LinksOf(s *v1beta1.SpeakerStatus) []Link {
 // reaches reports whether the link's segment has the address.
 func (l *Link) reaches(a netip.Addr) bool {
 	return slices.ContainsFunc(l.Subnets, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// Key names a Service.
-type Key struct{ Namespace, Name string }
-
-// String returns namespace/name.
-func (k Key) String() string { return k.Namespace + "/" + k.Name }
-
-// A Service is one Service that has addresses.
-type Service struct {
-	Key
-	Labels    map[string]string
-	Addresses []netip.Addr
-	// Local: only nodes with an endpoint may announce (externalTrafficPolicy Local).
-	Local bool
-	// Endpoints counts the usable endpoints by the node that they are on; those on no known
-	// node count for the empty name.
-	Endpoints map[string]int
-	// Record says of each address who is to announce it, and who is to next, in order.
-	Record map[netip.Addr][]string
-	// Told are the addresses that are known to have been announced before.
-	Told []netip.Addr
 }

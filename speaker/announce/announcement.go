@@ -1,16 +1,6 @@
 package announce
 
-import (
-	"cmp"
-	"net/netip"
-	"slices"
-)
-
-// A Plan says of every address of every Service who announces it.
-type Plan struct {
-	// Announcements by Service, then in the order of its addresses.
-	Announcements []Announcement
-}
+import "net/netip"
 
 // An Announcement is what becomes of one address of one Service.
 type Announcement struct {
@@ -32,19 +22,4 @@ type Announcement struct {
 	Reason Reason
 	// Message is a sentence for the user, empty where Reason is Announced.
 	Message string
-}
-
-// Of returns the announcements of a Service.
-func (p *Plan) Of(k Key) []Announcement {
-	i, _ := slices.BinarySearchFunc(p.Announcements, k, func(a Announcement, k Key) int { return a.Service.Compare(k) })
-	j := i
-	for j < len(p.Announcements) && p.Announcements[j].Service == k {
-		j++
-	}
-	return p.Announcements[i:j]
-}
-
-// Compare orders Keys by namespace, then name.
-func (k Key) Compare(other Key) int {
-	return cmp.Or(cmp.Compare(k.Namespace, other.Namespace), cmp.Compare(k.Name, other.Name))
 }

@@ -1,0 +1,33 @@
+package announce
+
+import (
+	"cmp"
+	"net/netip"
+)
+
+// Key names a Service.
+type Key struct{ Namespace, Name string }
+
+// String returns namespace/name.
+func (k Key) String() string { return k.Namespace + "/" + k.Name }
+
+// Compare orders Keys by namespace, then name.
+func (k Key) Compare(other Key) int {
+	return cmp.Or(cmp.Compare(k.Namespace, other.Namespace), cmp.Compare(k.Name, other.Name))
+}
+
+// A Service is one Service that has addresses.
+type Service struct {
+	Key
+	Labels    map[string]string
+	Addresses []netip.Addr
+	// Local: only nodes with an endpoint may announce (externalTrafficPolicy Local).
+	Local bool
+	// Endpoints counts the usable endpoints by the node that they are on; those on no known
+	// node count for the empty name.
+	Endpoints map[string]int
+	// Record says of each address who is to announce it, and who is to next, in order.
+	Record map[netip.Addr][]string
+	// Told are the addresses that are known to have been announced before.
+	Told []netip.Addr
+}
