@@ -290,7 +290,7 @@ func (h *history) decide() {
 	}
 	want := map[netip.Addr]announce.Task{}
 	for a := range of {
-		if t, ok := announce.TaskOf(of[a], "node-1", nodes); ok {
+		if t, ok := announce.TaskOf(h.w.asking(a, of[a]), "node-1", nodes); ok {
 			want[a] = t
 		}
 	}

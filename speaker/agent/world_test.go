@@ -81,7 +81,6 @@ func TestView(t *testing.T) {
 	for _, o := range []client.Object{
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}},
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}},
-		&v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Status: v1beta1.SpeakerStatusStatus{Interfaces: []v1beta1.SpeakerInterface{{Name: "stale"}}}},
 		&v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}, Status: v1beta1.SpeakerStatusStatus{
 			Interfaces: []v1beta1.SpeakerInterface{{Name: "eth7", Subnets: []string{"192.0.2.0/24", "nonsense"}, DefaultRoutes: []v1beta1.IPFamily{v1beta1.IPv6}}}}},
 		slice("fairlead-system", "speaker-x", "speaker", "node-1"),
@@ -98,6 +97,9 @@ func TestView(t *testing.T) {
 	}
 	if a.see(w, slice("other", "web-c", "web", "node-2")) {
 		t.Error("endpoints of a Service that has no address of ours lead to a decision")
+	}
+	if a.see(w, &v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}, Status: v1beta1.SpeakerStatusStatus{Interfaces: []v1beta1.SpeakerInterface{{Name: "stale"}}}}) {
+		t.Error("what this speaker says of itself leads to a decision")
 	}
 	segment := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	want := []announce.Node{
