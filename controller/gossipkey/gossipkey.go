@@ -1,5 +1,5 @@
 // Package gossipkey makes the Secret whose key the speakers encrypt with what they
-// say to each other, where there is none or one that cannot be used. Reading it is left to them.
+// say to each other, where there is none. Reading it is left to them.
 package gossipkey
 
 import (

@@ -25,7 +25,7 @@ type node struct {
 	stop    func()
 }
 
-func start(t *testing.T, i int, grace time.Duration) *node {
+func start(t testing.TB, i int, grace time.Duration) *node {
 	t.Helper()
 	n := &node{addr: netip.AddrFrom4([4]byte{127, 9, 0, byte(i)}), changed: make(chan struct{}, 1)}
 	n.kernel.Store(true)
@@ -53,7 +53,7 @@ func start(t *testing.T, i int, grace time.Duration) *node {
 }
 
 // sees waits until a node is seen as it should be.
-func (n *node) sees(t *testing.T, other string, want announce.Presence) Member {
+func (n *node) sees(t testing.TB, other string, want announce.Presence) Member {
 	t.Helper()
 	late := time.After(limit)
 	for {
