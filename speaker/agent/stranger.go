@@ -36,9 +36,11 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 			a.Duplicate(node)
 			w.concede(addr, node, s.Seen)
 			if w.gossip.Peers[node].Presence == announce.Gone {
-				w.changed(w.witnessed[node].IsZero())
+				if w.witnessed[node].IsZero() {
+					w.changed(true)
+					w.retell++
+				}
 				w.witnessed[node] = s.Seen
-				w.retell++
 			}
 			return
 		}

@@ -126,7 +126,7 @@ func TestStranger(t *testing.T) {
 			},
 			[]string{
 				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1",
-				"2s duplicate node-2", "2s yielding retell=2", "4s retell=2", "1m32s fresh web: Announced node-1 retell=2",
+				"2s duplicate node-2", "4s retell=1", "1m32s fresh web: Announced node-1 retell=1",
 			},
 		},
 		"FoundOut": {
