@@ -23,14 +23,13 @@ type Kind struct {
 }
 
 const (
-	// maxExact is how many addresses a filter can tell apart. Old kernels give a
-	// socket 20 KiB for filters, a comparison takes up to 16 bytes of them, and
-	// while one filter replaces another there are two.
-	maxExact = 400
+	// maxBlocks is how many blocks of addresses a filter can tell apart. Old kernels give a socket
+	// 20 KiB for filters, a block takes 24 bytes of them, and while one filter replaces another there are two.
+	maxBlocks = 288
+	// blockBits says how many addresses a block has: as many as a word has bits.
+	blockBits = 5
 	// maxNetworks is how many /96 networks of IPv6 addresses it can tell apart.
 	maxNetworks = 8
-	// chunk is how many comparisons share a return: jumps are at most 255 long.
-	chunk = 250
 	// whole is how much of a frame passes.
 	whole = 1 << 16
 )
@@ -38,7 +37,7 @@ const (
 // Program returns a filter that lets frames through which have all the fields, are of one of
 // the kinds, and have one of the addresses, all of one family, at that kind's target. It may let more
 // through: IPv6 addresses are compared by their first 96 bits and, apart from
-// those, their last 32; past maxExact addresses only prefixes that cover them are.
+// those, their last 32; those that lie in more than maxBlocks blocks are compared without their last bits.
 func Program(fields []Field, kinds []Kind, addrs []netip.Addr) ([]bpf.RawInstruction, error) {
 	if len(addrs) == 0 {
 		return bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
@@ -57,17 +56,23 @@ func Program(fields []Field, kinds []Kind, addrs []netip.Addr) ([]bpf.RawInstruc
 		at = uint32(size)
 	}
 	program = append(program, bpf.LoadIndirect{Off: at, Size: 4})
-	shift, keys := cover(last)
-	if shift > 0 {
-		program = append(program, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: uint32(shift)})
+	shift, blocks := cover(last)
+	program = append(program, bpf.TAX{}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: uint32(shift + blockBits)})
+	for i, b := range blocks {
+		program = append(program,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: b.number, SkipFalse: 2},
+			bpf.LoadConstant{Dst: bpf.RegA, Val: b.bits},
+			bpf.Jump{Skip: uint32(3*(len(blocks)-1-i) + 1)})
 	}
-	for some := range slices.Chunk(keys, chunk) {
-		for i, k := range some {
-			program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: k, SkipTrue: uint8(len(some) - i)})
-		}
-		program = append(program, bpf.Jump{Skip: 1}, bpf.RetConstant{Val: whole})
-	}
-	return bpf.Assemble(append(program, bpf.RetConstant{Val: 0}))
+	return bpf.Assemble(append(program,
+		bpf.RetConstant{Val: 0},
+		bpf.StoreScratch{Src: bpf.RegA}, bpf.TXA{},
+		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: uint32(shift)},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 1<<blockBits - 1},
+		bpf.TAX{}, bpf.LoadScratch{Dst: bpf.RegA}, bpf.ALUOpX{Op: bpf.ALUOpShiftRight},
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 1, SkipFalse: 1},
+		bpf.RetConstant{Val: whole},
+		bpf.RetConstant{Val: 0}))
 }
 
 func (f Field) load() bpf.Instruction {
@@ -119,15 +124,24 @@ func split(addrs []netip.Addr) (leading [][3]uint32, last []uint32) {
 	return slices.Compact(leading), slices.Compact(last)
 }
 
-// cover returns at most maxExact keys, sorted, and by how many bits to shift a
-// word right to compare it with them; 0 where each word has its own.
-func cover(words []uint32) (shift int, keys []uint32) {
-	keys = slices.Clone(words)
-	for ; len(keys) > maxExact; shift++ {
-		for i := range keys {
-			keys[i] >>= 1
+// A block is 32 words in a row, by its number, and which of them are meant, by their last bits.
+type block struct{ number, bits uint32 }
+
+// cover returns at most maxBlocks blocks, sorted, and by how many bits words, which must be sorted, are to be
+// shifted right first; 0 where each word has its own bit.
+func cover(words []uint32) (shift int, blocks []block) {
+	for ; ; shift++ {
+		blocks = blocks[:0]
+		for _, w := range words {
+			number, bit := w>>(shift+blockBits), uint32(1)<<(w>>shift&(1<<blockBits-1))
+			if n := len(blocks); n > 0 && blocks[n-1].number == number {
+				blocks[n-1].bits |= bit
+			} else {
+				blocks = append(blocks, block{number, bit})
+			}
 		}
-		keys = slices.Compact(keys)
+		if len(blocks) <= maxBlocks {
+			return shift, blocks
+		}
 	}
-	return shift, keys
 }

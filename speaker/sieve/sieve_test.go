@@ -34,15 +34,17 @@ func addresses(a ...string) []netip.Addr {
 	return out
 }
 
-// many returns every third address from one on.
-func many(first string, n int) []netip.Addr {
+// many returns every third address from one on: about eleven in a block.
+func many(first string, n int) []netip.Addr { return every(3, first, n) }
+
+func every(step uint32, first string, n int) []netip.Addr {
 	b := netip.MustParseAddr(first).AsSlice()
 	last := b[len(b)-4:]
 	var out []netip.Addr
 	for range n {
 		a, _ := netip.AddrFromSlice(b)
 		out = append(out, a)
-		binary.BigEndian.PutUint32(last, binary.BigEndian.Uint32(last)+3)
+		binary.BigEndian.PutUint32(last, binary.BigEndian.Uint32(last)+step)
 	}
 	return out
 }
@@ -57,7 +59,7 @@ func spread(n int) []netip.Addr {
 }
 
 func TestProgram(t *testing.T) {
-	ten, db8 := many("10.0.0.0", maxExact), many("2001:db8::", maxExact)
+	ten, db8, sparse := many("10.0.0.0", 3000), many("2001:db8::", 3000), every(100, "10.0.0.0", maxBlocks)
 	cases := map[string]struct {
 		reason string
 		addrs  []netip.Addr
@@ -85,15 +87,18 @@ func TestProgram(t *testing.T) {
 		"IPv6CrossProduct":   {"networks and last words are compared apart", spread(maxNetworks), frame(7, "2001:db8:1::2"), true},
 		"IPv6ManyNetworks":   {"past the limit none is lost", spread(200), frame(7, spread(200)[123].String()), true},
 		"IPv4FirstOfMany":    {"each of many", ten, frame(7, ten[0].String()), true},
-		"IPv4LastOfChunk":    {"each of many", ten, frame(7, ten[chunk-1].String()), true},
-		"IPv4FirstOfChunk":   {"each of many", ten, frame(7, ten[chunk].String()), true},
-		"IPv4LastOfMany":     {"each of many", ten, frame(7, ten[maxExact-1].String()), true},
+		"IPv4LastOfMany":     {"each of many", ten, frame(7, ten[len(ten)-1].String()), true},
 		"IPv4BetweenMany":    {"up to the limit the filter is exact", ten, frame(7, "10.0.0.1"), false},
-		"IPv6LastOfMany":     {"each of many", db8, frame(7, db8[maxExact-1].String()), true},
+		"IPv4AfterMany":      {"in the last block, too", ten, frame(7, ten[len(ten)-1].Next().String()), false},
+		"IPv4LastOfSparse":   {"each of some far apart", sparse, frame(7, sparse[maxBlocks-1].String()), true},
+		"IPv4BetweenSparse":  {"each in a block of its own", sparse, frame(7, sparse[7].Next().String()), false},
+		"IPv4High":           {"the last of all words", addresses("255.255.255.254"), frame(7, "255.255.255.254"), true},
+		"IPv4Higher":         {"and no other", addresses("255.255.255.254"), frame(7, "255.255.255.255"), false},
+		"IPv6LastOfMany":     {"each of many", db8, frame(7, db8[len(db8)-1].String()), true},
 		"IPv6BetweenMany":    {"up to the limit the filter is exact", db8, frame(7, "2001:db8::1"), false},
-		"IPv6PastTheLimit":   {"past the limit none is lost", many("2001:db8::", 5000), frame(7, many("2001:db8::", 5000)[4321].String()), true},
-		"IPv6PastTheLimit2":  {"past the limit strangers far away still do not pass", many("2001:db8::", 5000), frame(7, "2001:db8::7:7"), false},
-		"IPv6PastBothLimits": {"past both limits none is lost", append(many("2001:db8::", 5000), spread(200)...), frame(7, spread(200)[199].String()), true},
+		"IPv6PastTheLimit":   {"past the limit none is lost", every(50, "2001:db8::", 5000), frame(7, every(50, "2001:db8::", 5000)[4321].String()), true},
+		"IPv6PastTheLimit2":  {"past the limit strangers far away still do not pass", every(50, "2001:db8::", 5000), frame(7, "2001:db8::7:7"), false},
+		"IPv6PastBothLimits": {"past both limits none is lost", append(every(50, "2001:db8::", 5000), spread(200)...), frame(7, spread(200)[199].String()), true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +130,7 @@ func TestProgram(t *testing.T) {
 
 // TestEach has every address of many pass, in frames of each kind.
 func TestEach(t *testing.T) {
-	for _, addrs := range [][]netip.Addr{many("10.0.0.0", maxExact+1), many("2001:db8::", 777), spread(maxNetworks)} {
+	for _, addrs := range [][]netip.Addr{many("10.0.0.0", 4000), every(77, "10.0.0.0", maxBlocks+1), every(50, "2001:db8::", 777), spread(maxNetworks)} {
 		raw, err := Program(seven, kinds, addrs)
 		if err != nil {
 			t.Fatal(err)
