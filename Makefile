@@ -79,7 +79,7 @@ fuzz: ## Fuzz every parser: FUZZTIME=30s each.
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/ndp
 
 bench: images $(LAB) ## Run the benchmarks, in memory and on clusters on this machine (Linux, root): ONLY=assign or l2.
-	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/announce ./speaker/sieve
+	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/announce ./speaker/sieve ./speaker/gossip
 	@go build -o build/bench ./internal/bench && build/bench -only '$(ONLY)'
 
 ##@ Keep in order

@@ -87,7 +87,7 @@ func run(ctx context.Context, o options) error {
 	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
 		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress, ProfileAddress: o.profileAddress,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
-			&corev1.Service{}:            {Transform: kube.TrimService},
+			&corev1.Service{}:            {Transform: kube.TrimToAnnounce},
 			&corev1.Node{}:               {Transform: kube.TrimNode},
 			&discoveryv1.EndpointSlice{}: {Transform: kube.TrimEndpointSlice},
 			&corev1.Secret{}:             kube.OnlyGossipSecret(o.namespace),
@@ -164,11 +164,13 @@ func packets(s *responder.Stats) metrics.Packets {
 
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
+	changed := d.Changed
+	d.Changed = nil // at first it is everything
 	s.last.Store(&d)
 	desired := responder.Desired{Links: d.Links, Addresses: d.Tasks, Retell: d.Retell}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
-	s.writer.Set(s.updates(d.Changed), d.Nodes)
+	s.writer.Set(s.updates(changed), d.Nodes)
 	s.slices.Set(d.Tasks)
 	s.kernel.Set(strictarp.Desired{IPVS: d.IPVS, Links: names(d.Links)})
 	s.report()

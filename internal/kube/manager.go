@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -54,6 +55,9 @@ func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
 	scheme, err := NewScheme()
 	if err != nil {
 		return nil, err
+	}
+	if o.ProfileAddress == "0" {
+		runtime.MemProfileRate = 0 // it takes more than a megabyte
 	}
 	rc = rest.CopyConfig(rc)
 	rc.QPS = -1

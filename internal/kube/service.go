@@ -3,7 +3,6 @@ package kube
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -95,11 +94,11 @@ type Service struct {
 	Announced *metav1.Condition
 }
 
-// ServiceOf reads a Service. The result shares nothing with it.
+// ServiceOf reads a Service. The result shares its labels, which nobody changes.
 func ServiceOf(svc *corev1.Service) Service {
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name,
-		Labels:  copyLabels(svc.Labels),
+		Labels:  svc.Labels,
 		Created: svc.CreationTimestamp.Time, Terminating: !svc.DeletionTimestamp.IsZero(),
 		Local:  svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 		Marked: Marked(svc),
@@ -172,13 +171,4 @@ func annotated(svc *corev1.Service) bool {
 
 func assigned(svc *corev1.Service) bool {
 	return meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
-}
-
-func copyLabels(in map[string]string) map[string]string {
-	if len(in) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(in))
-	maps.Copy(out, in)
-	return out
 }

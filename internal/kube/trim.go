@@ -19,6 +19,44 @@ func TrimService(o any) (any, error) {
 	return o, nil
 }
 
+// TrimToAnnounce leaves of a Service what a speaker reads: not what it asks for, and of one
+// of another type nothing but that.
+func TrimToAnnounce(o any) (any, error) {
+	svc, ok := o.(*corev1.Service)
+	if !ok {
+		return o, nil
+	}
+	left := corev1.Service{
+		TypeMeta:   svc.TypeMeta,
+		ObjectMeta: trimMeta(&svc.ObjectMeta),
+		Spec:       corev1.ServiceSpec{Type: svc.Spec.Type},
+	}
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		left.Generation, left.Labels = svc.Generation, svc.Labels
+		left.Annotations = only(svc.Annotations, AnnotationAllocatedFrom, AnnotationAnnouncers)
+		left.Spec.LoadBalancerClass, left.Spec.ExternalTrafficPolicy = svc.Spec.LoadBalancerClass, svc.Spec.ExternalTrafficPolicy
+		left.Status = svc.Status
+	}
+	*svc = left
+	return o, nil
+}
+
+// trimMeta leaves what names an object and its version.
+func trimMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+}
+
+// only returns those of some entries that have one of the keys.
+func only(all map[string]string, keys ...string) map[string]string {
+	out := make(map[string]string, len(keys))
+	for _, k := range keys {
+		if v, has := all[k]; has {
+			out[k] = v
+		}
+	}
+	return out
+}
+
 // TrimNode leaves of a Node what NodeOf, AddressesOf and PodNetworksOf read.
 func TrimNode(o any) (any, error) {
 	if n, ok := o.(*corev1.Node); ok {
@@ -38,7 +76,9 @@ func TrimEndpointSlice(o any) (any, error) {
 	if !ok {
 		return o, nil
 	}
-	s.ManagedFields, s.Annotations, s.Ports = nil, nil, nil
+	labels := s.Labels
+	s.ObjectMeta, s.Ports = trimMeta(&s.ObjectMeta), nil
+	s.Labels = only(labels, discoveryv1.LabelServiceName)
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		*e = discoveryv1.Endpoint{Conditions: e.Conditions, NodeName: e.NodeName}

@@ -90,9 +90,7 @@ func (w *world) dirty() bool { return w.all || len(w.touched)+len(w.due) > 0 }
 
 // settled notes that all that has changed is decided upon.
 func (w *world) settled() {
-	w.all = false
-	clear(w.touched)
-	clear(w.due)
+	w.all, w.touched, w.due = false, map[announce.Key]bool{}, map[netip.Addr]bool{} // cleared, they would stay as large as ever
 }
 
 // put sets a value, and reports whether it is another than before.

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log"
 	"maps"
@@ -36,7 +37,7 @@ type list interface {
 const (
 	probeInterval  = 100 * time.Millisecond
 	probeTimeout   = 50 * time.Millisecond
-	gossipInterval = 50 * time.Millisecond // nothing is sent where there is no news
+	gossipInterval = 200 * time.Millisecond // nothing is sent where there is no news
 	tcpTimeout     = 500 * time.Millisecond
 	farewell       = 200 * time.Millisecond
 )
@@ -56,10 +57,22 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	}
 	d := &delegate{changed: changed, alive: map[string]Word{}}
 	d.word.Store(&word)
+	t, err := newTransport(at)
+	if err != nil {
+		return nil, err
+	}
+	c := configOf(name, keyring, d, l)
+	c.Transport = t
+	ml, err := memberlist.Create(c)
+	if err != nil {
+		return nil, errors.Join(err, t.Shutdown())
+	}
+	return &members{ml, keyring, d}, nil
+}
+
+func configOf(name string, keyring *memberlist.Keyring, d *delegate, l logr.Logger) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name = name
-	c.BindAddr, c.BindPort = at.Addr().String(), int(at.Port())
-	c.AdvertiseAddr, c.AdvertisePort = c.BindAddr, c.BindPort
 	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult = probeInterval, probeTimeout, 1, 1
 	c.IndirectChecks, c.DisableTcpPings = 2, true
 	c.GossipInterval, c.TCPTimeout = gossipInterval, tcpTimeout
@@ -67,11 +80,7 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	c.Keyring, c.EnableCompression = keyring, false
 	c.Delegate, c.Events = d, d
 	c.Logger = log.New(writer{l}, "", 0)
-	ml, err := memberlist.Create(c)
-	if err != nil {
-		return nil, err
-	}
-	return &members{ml, keyring, d}, nil
+	return c
 }
 
 func (m *members) alive() map[string]Word {

@@ -66,7 +66,7 @@ var (
 )
 
 // grain is what times of refreshes are rounded to, so that thousands share a few awakenings.
-const grain = 250 * time.Millisecond
+const grain = time.Second
 
 // target is an address on a link, by the link's index.
 type target struct {
