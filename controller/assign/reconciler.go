@@ -110,7 +110,7 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	for i := range services.Items {
 		if svc := &services.Items[i]; r.Class.Serves(svc) {
 			s := kube.ServiceOf(svc)
-			r.Placer.Learn(announce.Key{Namespace: s.Namespace, Name: s.Name}, s.Record)
+			r.Placer.Learn(announce.Key{Namespace: s.Namespace, Name: s.Name}, s.Record())
 			requests = append(requests, requestOf(&s, namespaces[svc.Namespace]))
 		}
 	}

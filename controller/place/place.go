@@ -105,9 +105,9 @@ func (p *Placer) Place(s *kube.Service, addrs []netip.Addr) map[netip.Addr][]str
 	defer p.mu.Unlock()
 	k := announce.Key{Namespace: s.Namespace, Name: s.Name}
 	svc := &announce.Service{Key: k, Labels: s.Labels, Local: s.Local}
-	out := map[netip.Addr][]string{}
+	record, out := s.Record(), map[netip.Addr][]string{}
 	for _, a := range addrs {
-		r := s.Record[a]
+		r := record[a]
 		if len(r) == 0 {
 			r = p.recorded(a)
 		}

@@ -71,9 +71,9 @@ func TestPlace(t *testing.T) {
 	p := configured(3)
 	a, b := addr(1), addr(2)
 	held := svc(1)
-	held.Record = map[netip.Addr][]string{a: {"gone", "node-1"}}
+	held.Announcers = kube.AnnouncersText(map[netip.Addr][]string{a: {"gone", "node-1"}})
 	got := p.Place(held, []netip.Addr{a})
-	if diff := cmp.Diff(held.Record, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(held.Record(), got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("what is recorded is not touched: -want, +got:\n%s", diff)
 	}
 	if got := p.Place(svc(2), []netip.Addr{a})[a]; got[0] != "gone" {

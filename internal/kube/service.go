@@ -84,8 +84,8 @@ type Service struct {
 	Names []string
 	// Marked: what the Service shows was assigned by Fairlead for certain.
 	Marked bool
-	// Record says of each address which node is to announce it, and which is to next.
-	Record map[netip.Addr][]string
+	// Announcers is the annotation of that name; Record reads it.
+	Announcers string
 	// Conflicts are those of Shown that a stranger was found to use before they were announced.
 	Conflicts []netip.Addr
 	// Contested: it says that a stranger uses an address of it.
@@ -94,7 +94,7 @@ type Service struct {
 	Announced *metav1.Condition
 }
 
-// ServiceOf reads a Service. The result shares its labels, which nobody changes.
+// ServiceOf reads a Service. The result shares labels and a condition with it, which nobody is to change.
 func ServiceOf(svc *corev1.Service) Service {
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name,
@@ -117,14 +117,15 @@ func ServiceOf(svc *corev1.Service) Service {
 		s.Ports, s.Selector = portsOf(svc), labels.Set(svc.Spec.Selector).String()
 	}
 	s.Shown, s.Names = Shown(svc)
-	s.Record = Announcers(svc.Annotations[AnnotationAnnouncers])
+	s.Announcers = svc.Annotations[AnnotationAnnouncers]
 	s.Conflicts = conflicts(svc, s.Shown)
 	s.Contested = meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
-	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
-		s.Announced = c.DeepCopy()
-	}
+	s.Announced = meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
 	return s
 }
+
+// Record says of each address of a Service which node is to announce it, and which is to next.
+func (s *Service) Record() map[netip.Addr][]string { return Announcers(s.Announcers) }
 
 // A Port is a protocol and a port that a Service is reached at.
 type Port struct {

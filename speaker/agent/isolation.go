@@ -97,7 +97,8 @@ func (w *world) concede(a netip.Addr, node string, now time.Time) {
 // gained remembers that this node announces an address in place of one that is gone, until something else is
 // recorded than was: should the other return before that is written, nothing moves back.
 func (w *world) gained(a netip.Addr, of []announce.Announcement, now time.Time) {
-	r := w.services[of[0].Service].Record[a]
+	s := w.services[of[0].Service]
+	r := s.Record()[a]
 	if len(r) > 0 && r[0] != w.self && w.gossip.Peers[r[0]].Presence == announce.Gone {
 		w.elsewhere[a] = sight{w.self, now}
 	}
@@ -105,13 +106,13 @@ func (w *world) gained(a netip.Addr, of []announce.Announcement, now time.Time) 
 
 // recordOf returns what is recorded of a Service's addresses, as far as it has not been seen to be outdated.
 func (w *world) recordOf(s *kube.Service) map[netip.Addr][]string {
-	out := s.Record
+	out := s.Record()
 	for _, a := range s.Shown {
 		seen, ok := w.elsewhere[a]
 		if !ok {
 			continue
 		}
-		if out = maps.Clone(out); out == nil {
+		if out == nil {
 			out = map[netip.Addr][]string{}
 		}
 		rest := slices.DeleteFunc(slices.Clone(out[a]), func(n string) bool { return n == seen.node })

@@ -127,7 +127,7 @@ func (p *plan) lapse() (next time.Time) {
 // change returns what holds of a Service now.
 func (p *plan) change(w *world, k announce.Key) Change {
 	s := w.services[k]
-	c := Change{Service: k, Announced: w.announced[k], Record: s.Record, Contested: s.Contested}
+	c := Change{Service: k, Announced: w.announced[k], Record: s.Record(), Contested: s.Contested}
 	for _, a := range s.Shown {
 		for _, x := range p.of[a] {
 			if x.Service == k {

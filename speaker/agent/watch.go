@@ -150,7 +150,7 @@ func (a *Agent) putService(svc *corev1.Service) func(*world) {
 		}
 		w.announced[key] = announced
 		if !w.putService(key, s) {
-			a.Seen(key, announced, s.Record)
+			a.Seen(key, announced, s.Record())
 		}
 	}
 }

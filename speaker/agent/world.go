@@ -63,7 +63,7 @@ type world struct {
 	retell uint64
 
 	services  map[announce.Key]kube.Service
-	endpoints map[announce.Key]map[name]map[string]int // by EndpointSlice, then node
+	endpoints map[announce.Key][]part
 	// sharers are the Services that have an address, sorted.
 	sharers map[netip.Addr][]announce.Key
 
@@ -79,7 +79,7 @@ func newWorld(self string) *world {
 		elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{},
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
-		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key]map[name]map[string]int{},
+		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key][]part{},
 		sharers:   map[netip.Addr][]announce.Key{},
 		announced: map[announce.Key]*metav1.Condition{},
 	}
@@ -120,10 +120,9 @@ func (w *world) putService(k announce.Key, s kube.Service) bool {
 	if !put(w.services, k, s) {
 		return false
 	}
-	for a := range w.elsewhere {
-		if !slices.Equal(before.Record[a], s.Record[a]) {
-			delete(w.elsewhere, a)
-		}
+	if before.Announcers != s.Announcers {
+		was, is := before.Record(), s.Record()
+		maps.DeleteFunc(w.elsewhere, func(a netip.Addr, _ sight) bool { return !slices.Equal(was[a], is[a]) })
 	}
 	w.reshare(k, before.Shown, s.Shown)
 	return true
@@ -161,13 +160,24 @@ func (w *world) touch(k announce.Key, addrs ...netip.Addr) {
 	}
 }
 
+// part is an EndpointSlice, by its name, and how many endpoints it has on which node. Most Services have one.
+type part struct {
+	name  string
+	nodes map[string]int
+}
+
 func (w *world) putEndpoints(k announce.Key, at name, nodes map[string]int) {
-	if w.endpoints[k] == nil {
-		w.endpoints[k] = map[name]map[string]int{}
+	all := w.endpoints[k]
+	i := slices.IndexFunc(all, func(p part) bool { return p.name == at.name })
+	switch {
+	case i < 0:
+		w.endpoints[k] = append(slices.Clip(all), part{at.name, nodes})
+	case maps.Equal(all[i].nodes, nodes):
+		return
+	default:
+		all[i].nodes = nodes
 	}
-	if put(w.endpoints[k], at, nodes) {
-		w.moved(k)
-	}
+	w.moved(k)
 }
 
 // moved notes that a Service has other endpoints. Those of most say nothing: they have no address of ours.
@@ -178,16 +188,15 @@ func (w *world) moved(k announce.Key) {
 }
 
 func (w *world) dropEndpoints(at name) {
-	for key, slices := range w.endpoints {
-		if key.Namespace != at.namespace {
+	for key, all := range w.endpoints {
+		i := slices.IndexFunc(all, func(p part) bool { return key.Namespace == at.namespace && p.name == at.name })
+		if i < 0 {
 			continue
 		}
-		if drop(slices, at) {
-			w.moved(key)
-		}
-		if len(slices) == 0 {
+		if w.endpoints[key] = slices.Delete(all, i, i+1); len(all) == 1 {
 			delete(w.endpoints, key)
 		}
+		w.moved(key)
 	}
 }
 
@@ -267,15 +276,13 @@ func families(l link.Link) []config.Family {
 }
 
 func (w *world) endpointsOf(k announce.Key) map[string]int {
-	slices := w.endpoints[k]
-	if len(slices) == 1 {
-		for _, nodes := range slices {
-			return nodes
-		}
+	all := w.endpoints[k]
+	if len(all) == 1 {
+		return all[0].nodes
 	}
 	out := map[string]int{}
-	for _, nodes := range slices {
-		for node, n := range nodes {
+	for _, p := range all {
+		for node, n := range p.nodes {
 			out[node] += n
 		}
 	}
