@@ -54,8 +54,8 @@ func (b *layer2) idle(ctx context.Context) error {
 	}
 	headingf("Nothing happens for %s, with %d addresses: each node's speaker, and what passes the node's interface in and out.", rest, len(b.have))
 	persec := func(n int) float64 { return float64(n) / rest.Seconds() }
-	rowOf(all, "RSS of a speaker", "", "%.1f MiB", func(c calm) float64 { return mib(c.rss) })
-	rowOf(all, "CPU of a speaker, of one", "", "%.2f %%", func(c calm) float64 { return 100 * c.cpu.Seconds() / rest.Seconds() })
+	rowOf(all, "RSS of a speaker", "60 MiB", "%.1f MiB", func(c calm) float64 { return mib(c.rss) })
+	rowOf(all, "CPU of a speaker, of one", "0.5 %", "%.2f %%", func(c calm) float64 { return 100 * c.cpu.Seconds() / rest.Seconds() })
 	rowOf(all, "gossip", "", "%.1f packets/s", func(c calm) float64 { return persec(c.traffic.Gossip) })
 	rowOf(all, "gossip", "", "%.0f bytes/s", func(c calm) float64 { return persec(c.traffic.GossipBytes) })
 	rowOf(all, "ARP for the addresses", "", "%.1f packets/s", func(c calm) float64 { return persec(c.traffic.Neighbour) })
@@ -111,7 +111,7 @@ func (b *layer2) takeOver(ctx context.Context) error {
 	headingf("The cable of the node with the most of %d addresses is pulled, %d times. The client asks for them by ARP, %s.",
 		len(b.have), *runs, "10,000 times a second in turn")
 	row("addresses of the node", "", "%.0f", counts...)
-	row("pulled → the last of them answered by another node", "1000 ms", "%.0f ms", took...)
+	row("pulled → the last of them answered by another node", "2000 ms for 1,000", "%.0f ms", took...)
 	return nil
 }
 

@@ -90,7 +90,7 @@ func (b *layer2) first(ctx context.Context) error {
 		return err
 	}
 	headingf("A Service is created, %d times; its pods are there. The client asks by ARP every millisecond from before on.", *trials)
-	row("creation answered → first ARP answer", "", "%.1f ms", all...)
+	row("creation answered → first ARP answer", "15 ms (median)", "%.1f ms", all...)
 	return nil
 }
 
@@ -125,10 +125,11 @@ func (b *layer2) burst(ctx context.Context) error {
 	headingf("%d Services are created by %d writers, %d times, each beside the earlier ones. The client asks for those without an answer, %s.",
 		burstSize, *writers, *runs, "up to 10,000 times a second")
 	for _, q := range []struct {
-		what string
-		q    float64
-	}{{"creation answered → first ARP answer, p50", 0.5}, {"the same, p99", 0.99}, {"the same, worst", 1}} {
-		rowOf(all, q.what, "", "%.0f ms", func(took []float64) float64 { return gauge.Quantile(took, q.q) })
+		what   string
+		q      float64
+		mustBe string
+	}{{"creation answered → first ARP answer, p50", 0.5, ""}, {"the same, p99", 0.99, "250 ms"}, {"the same, worst", 1, ""}} {
+		rowOf(all, q.what, q.mustBe, "%.0f ms", func(took []float64) float64 { return gauge.Quantile(took, q.q) })
 	}
 	return nil
 }

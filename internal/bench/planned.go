@@ -75,7 +75,7 @@ func (b *layer2) planned(ctx context.Context) error {
 			all = append(all, seen)
 		}
 		rowOf(all, w.what+": pages lost", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed())) })
-		rowOf(all, "the same: longest time without a page", "", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Gap()) })
+		rowOf(all, "the same: longest time without a page", "100 ms", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Gap()) })
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,38 +111,91 @@ func partition(s *story) {
 	}
 }
 
+// attach gives hosts an interface on a segment, for as long as the test lasts.
+func attach(t *testing.T, name, segment string, net4 [3]byte, net6 string, hosts ...string) {
+	t.Helper()
+	for n, host := range hosts {
+		err := shared.AddInterface(host, name, segment,
+			netip.PrefixFrom(netip.AddrFrom4([4]byte{net4[0], net4[1], net4[2], byte(n + 1)}), 24),
+			netip.MustParsePrefix(fmt.Sprintf("%s%d/64", net6, n+1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = shared.RemoveInterface(host, name) })
+	}
+}
+
+// link has a node set its links.
+func (s *story) link(node string, commands ...string) {
+	s.Helper()
+	for _, c := range commands {
+		if out, err := s.Host(node).Command(context.Background(), "ip", append([]string{"link", "set"}, strings.Fields(c)...)...).CombinedOutput(); err != nil {
+			s.Errorf("ip link set %s on %s: %v: %s", c, node, err, out)
+		}
+	}
+}
+
 // An interface of the announcing node goes while the node stays.
 func TestInterfaceLost(t *testing.T) {
 	if skipped != "" {
 		t.Skip(skipped)
 	}
-	for n, node := range []string{"node-1", "node-2"} {
-		err := shared.AddInterface(node, "lan0", lab.NodesSegment,
-			netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, 77, byte(n + 1)}), 24),
-			netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", n+1)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = shared.RemoveInterface(node, "lan0") })
-	}
+	attach(t, "lan0", lab.NodesSegment, [3]byte{192, 168, 77}, "fd77::", "node-1", "node-2")
 	s := dual(t, shared, `interfaces: ["lan*"]`)
-	link := func(s *story, node string, commands ...string) {
-		for _, c := range commands {
-			if out, err := s.Host(node).Command(context.Background(), "ip", append([]string{"link", "set"}, strings.Fields(c)...)...).CombinedOutput(); err != nil {
-				s.Errorf("ip link set %s on %s: %v: %s", c, node, err, out)
-			}
-		}
-	}
 	s.undergo(
 		ordeal{name: "Down", reason: "it is set down", limit: sudden, do: func(s *story, node string) func() {
-			link(s, node, "lan0 down")
-			return func() { link(s, node, "lan0 up") }
+			s.link(node, "lan0 down")
+			return func() { s.link(node, "lan0 up") }
 		}},
 		ordeal{name: "Renamed", reason: "its name is not selected any more", limit: sudden, do: func(s *story, node string) func() {
-			link(s, node, "lan0 down", "lan0 name other0", "other0 up")
-			return func() { link(s, node, "other0 down", "other0 name lan0", "lan0 up") }
+			s.link(node, "lan0 down", "lan0 name other0", "other0 up")
+			return func() { s.link(node, "other0 down", "other0 name lan0", "lan0 up") }
 		}},
 	)
+}
+
+// Addresses of another segment are announced on it, by the nodes that have an interface there, though no
+// L2Advertisement names one. One of them loses it.
+func TestOtherSegment(t *testing.T) {
+	if skipped != "" {
+		t.Skip(skipped)
+	}
+	attach(t, "lan1", "other", [3]byte{192, 168, 88}, "fd88::", "node-1", "node-2", lab.Client)
+	s := tell(t, shared)
+	s.apply(pool("main", `192.168.88.200, "fd88::200"`) + advertised("") + web(2, "nodeSelector: {kubernetes.io/hostname: node-3}") +
+		service("web", "", "ipFamilyPolicy: RequireDualStack"))
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	on := func(nodes ...string) func() error {
+		return func() error {
+			by, message := s.announcers(), s.service("web").Status.Conditions
+			for _, node := range by {
+				if !slices.Contains(nodes, node) {
+					return fmt.Errorf("announced by %v", by)
+				}
+			}
+			if text := fmt.Sprint(message); len(by) != 2 || strings.Count(text, " on lan1 ") != 2 {
+				return fmt.Errorf("it says %s", text)
+			}
+			return nil
+		}
+	}
+	s.within(10*second, "both are announced there", on("node-1", "node-2"))
+	for _, a := range s.both() {
+		s.served(a)
+	}
+	if got := s.answerers("192.168.88.200"); len(got) > 0 {
+		t.Errorf("%v answer on the first segment", got)
+	}
+
+	loser := s.announcers()["192.168.88.200"]
+	heir := map[string]string{"node-1": "node-2", "node-2": "node-1"}[loser]
+	pages := s.watch(s.both())
+	s.link(loser, "lan1 down")
+	for a, p := range pages {
+		ordeal{reason: "an interface of two is lost", limit: sudden}.pass(p)
+		ordeal{reason: "an interface of two is lost", limit: sudden}.judge(s, a, p.stop())
+	}
+	s.within(10*second, "the other node announces both", on(heir))
 }
 
 // kube-proxy in mode iptables carries the traffic of a node that has just taken over as well.
