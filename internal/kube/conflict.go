@@ -23,10 +23,12 @@ type Conflict struct {
 // Reasons of the condition fairlead.io/AddressConflict.
 const (
 	// FoundBeforeUse: the address is not announced, so that nobody is served on it.
-	FoundBeforeUse = "FoundBeforeUse"
+	FoundBeforeUse reason = "FoundBeforeUse"
 	// FoundInUse: the address is announced, and goes on being so.
-	FoundInUse = "FoundInUse"
+	FoundInUse reason = "FoundInUse"
 )
+
+type reason = string
 
 // What is said of a conflict between its parts, and between two conflicts.
 const (
