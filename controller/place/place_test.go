@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -101,5 +102,37 @@ func TestPlace(t *testing.T) {
 	}
 	if len(p.holders)+len(p.of) != 0 {
 		t.Errorf("remembered: %v, %v", p.holders, p.of)
+	}
+}
+
+// A new address goes to a node that is to lose what it has only where there is no other.
+func TestRetiring(t *testing.T) {
+	node := func(name string, spec corev1.NodeSpec) corev1.Node {
+		return corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec, Status: corev1.NodeStatus{
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+		}}
+	}
+	nodes := []corev1.Node{
+		node("cordoned", corev1.NodeSpec{Unschedulable: true}),
+		node("gone", corev1.NodeSpec{Taints: []corev1.Taint{{Key: corev1.TaintNodeOutOfService}}}),
+		node("other", corev1.NodeSpec{}),
+	}
+	var speakers []v1beta1.SpeakerStatus
+	for i := range nodes {
+		speakers = append(speakers, v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: nodes[i].Name}, Status: v1beta1.SpeakerStatusStatus{
+			Interfaces: []v1beta1.SpeakerInterface{{Name: "eth0", Subnets: []string{"10.0.0.0/8"}}},
+			Conditions: []metav1.Condition{{Type: v1beta1.ConditionReady, Status: metav1.ConditionTrue}},
+		}})
+	}
+	p := configured(0)
+	p.Configure(p.snapshot, view(nodes, speakers))
+	for i := range 3 {
+		if got := p.Place(svc(i), []netip.Addr{addr(i)})[addr(i)]; len(got) == 0 || got[0] != "other" {
+			t.Errorf("%s goes to %v", addr(i), got)
+		}
+	}
+	p.Configure(p.snapshot, view(nodes[:1], speakers))
+	if got := p.Place(svc(4), []netip.Addr{addr(4)})[addr(4)]; len(got) == 0 || got[0] != "cordoned" {
+		t.Errorf("where there is no other it goes to %v", got)
 	}
 }

@@ -86,7 +86,8 @@ func view(nodes []corev1.Node, speakers []v1beta1.SpeakerStatus) []announce.Node
 	for i := range nodes {
 		n := kube.NodeOf(&nodes[i])
 		v := announce.Node{
-			Name: n.Name, Labels: n.Labels, Ready: n.Ready, NetworkUnavailable: n.NetworkUnavailable, Excluded: n.Excluded, Retiring: n.OutOfService,
+			Name: n.Name, Labels: n.Labels, Ready: n.Ready, NetworkUnavailable: n.NetworkUnavailable, Excluded: n.Excluded,
+			Retiring: n.OutOfService || n.Cordoned, // what is new goes elsewhere, whether or not speakers yield for that
 		}
 		if j := slices.IndexFunc(speakers, func(s v1beta1.SpeakerStatus) bool { return s.Name == n.Name }); j >= 0 {
 			v.SpeakerReady, v.Links = ready(&speakers[j]), announce.LinksOf(&speakers[j])
