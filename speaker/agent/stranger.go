@@ -24,6 +24,9 @@ const (
 	// use is then asked for again, for askFor, which is as long as probing takes.
 	forgetAfter = 5 * time.Minute
 	askFor      = 5 * time.Second
+	// oneOfTwo is how long one who is not seen again is told of, though another is seen: two that claim the address in turns are
+	// not told of in turns. Refreshes have both defend it more often.
+	oneOfTwo = 2 * time.Minute
 	// witnessFor is how long a node that is said to be gone, but was seen to announce, is not taken for it.
 	witnessFor = 90 * time.Second
 )
@@ -49,8 +52,11 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 		}
 		before, known := w.strangers[addr]
 		s.Before = s.Before || before.Before // what one link has found another does not refute
-		w.strangers[addr] = s
 		asked := !w.asks[addr].IsZero()
+		if known && before.MAC != s.MAC && !asked && before.Before == s.Before && s.Seen.Sub(before.Seen) < oneOfTwo {
+			return
+		}
+		w.strangers[addr] = s
 		if delete(w.asks, addr); !known || asked || before.MAC != s.MAC || before.Before != s.Before {
 			w.reconsider(addr)
 		}

@@ -73,9 +73,17 @@ func TestStranger(t *testing.T) {
 			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "6m0s fresh web: Announced node-1"},
 		},
 		"Another": {
-			"another one is news",
-			story{{0, sighted(stranger, false)}, {time.Second, sighted(other, false)}},
-			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "1s fresh web: Announced node-1 " + other + " conflicts=1"},
+			"another one is news when the first has not been seen for a while",
+			story{{0, sighted(stranger, false)}, {time.Minute, sighted(other, false)}, {time.Minute, sighted(other, false)}},
+			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "2m0s fresh web: Announced node-1 " + other + " conflicts=1"},
+		},
+		"Two": {
+			"of two that claim it in turns one is told of, and the other is no news when both have gone",
+			story{
+				{0, sighted(stranger, false)}, {time.Minute, sighted(other, false)}, {time.Second, sighted(stranger, false)},
+				{time.Minute, sighted(other, false)}, {forgetAfter, nothing},
+			},
+			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "6m1s fresh web: Announced node-1"},
 		},
 		"OnTwoLinks": {
 			"who was found before is not announced against for being seen on another link too",
