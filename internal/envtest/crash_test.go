@@ -22,7 +22,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 172730943, "the random history of this `seed`, the same each time but for timing; 0 for another each time")
-	stepsFlag = flag.Int("steps", 400, "make random histories this `long`")
+	stepsFlag = flag.Int("steps", 2000, "make random histories this `long`")
 )
 
 // TestCrashes does at random what users, operators and crashes do, and checks
