@@ -81,13 +81,14 @@ func (t target) compare(o target) int {
 // schedule knows what is to be done unasked, and when. A step counts from when the one before it was
 // done, so that a burst that has to wait is stretched, not squeezed.
 type schedule struct {
+	begin time.Time // from which grains are counted
 	jobs  map[target]*job
 	later *queue // by time
 	ready *queue // what is due, by urgency
 }
 
 func newSchedule() schedule {
-	return schedule{jobs: map[target]*job{}, later: &queue{less: (*job).before}, ready: &queue{less: (*job).precedes}}
+	return schedule{begin: time.Now(), jobs: map[target]*job{}, later: &queue{less: (*job).before}, ready: &queue{less: (*job).precedes}}
 }
 
 // start begins a course, instead of what was to be done for the target.
@@ -152,8 +153,8 @@ func (s *schedule) plan(j *job, now time.Time) {
 	next := j.next()
 	j.at, j.urgency = now.Add(next.after), next.urgency
 	if next.act == actRefresh {
-		jitter := rand.N(next.after/2) - next.after/4 //nolint:gosec // spreads load, keeps no secret
-		j.at = j.at.Add(jitter).Truncate(grain)
+		jitter := rand.N(next.after/2) - next.after/4                     //nolint:gosec // spreads load, keeps no secret
+		j.at = s.begin.Add(j.at.Add(jitter).Sub(s.begin).Truncate(grain)) // Time.Truncate would heed changes of the time of day
 	}
 	s.later.add(j)
 }

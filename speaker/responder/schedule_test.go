@@ -75,6 +75,22 @@ func TestUrgency(t *testing.T) {
 	}
 }
 
+// TestClockJump: when the time of day is set, what is due stays due after as long.
+func TestClockJump(t *testing.T) {
+	s := newSchedule()
+	at := target{1, netip.MustParseAddr("192.0.2.7")}
+	for _, course := range [][]step{gained, retold, fresh, nil} {
+		s.start(at, course, time.Now())
+		for range len(course) + 2 { // and two refreshes
+			j := s.later.first()
+			if j.at.String() == j.at.Round(0).String() { // without a monotonic reading
+				t.Fatalf("step %d of %v is due by the time of day", len(course)-len(j.course), course)
+			}
+			s.done(j, j.at)
+		}
+	}
+}
+
 // BenchmarkSchedule is what a refresh costs among thousands.
 func BenchmarkSchedule(b *testing.B) {
 	s, now := newSchedule(), time.Unix(0, 0)
