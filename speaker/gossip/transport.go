@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -113,7 +114,8 @@ func (t *transport) WriteToAddress(b []byte, to memberlist.Address) (time.Time, 
 }
 
 func (t *transport) DialTimeout(to string, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", to, timeout)
+	d := net.Dialer{Timeout: timeout}
+	return d.DialContext(context.Background(), "tcp", to)
 }
 
 func (t *transport) DialAddressTimeout(to memberlist.Address, timeout time.Duration) (net.Conn, error) {
