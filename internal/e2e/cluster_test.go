@@ -61,8 +61,20 @@ const firstBase = 20
 // own puts the story's own addresses in place of those that its text speaks of.
 func (s *story) own(text string) string {
 	return generic.ReplaceAllStringFunc(text, func(a string) string {
-		return fmt.Sprintf("172.30.0.%d", s.base+int(a[len(a)-1]-'0'))
+		return fmt.Sprintf("172.30.0.%d", s.block()+int(a[len(a)-1]-'0'))
 	})
+}
+
+// block returns the first of the story's own addresses. A story that speaks of none has none.
+func (s *story) block() int {
+	if s.base == 0 {
+		s.base = firstBase + 9*stories
+		stories++
+		if s.base+8 > 250 {
+			s.Fatal("too many stories for the addresses that the lab has to give")
+		}
+	}
+	return s.base
 }
 
 var generic = regexp.MustCompile(`172\.30\.0\.10[0-8]\b`)
@@ -74,11 +86,7 @@ func tell(t *testing.T, on *cluster) *story {
 		t.Skip(skipped)
 	}
 	name := strings.ToLower(regexp.MustCompile(`([a-z0-9])([A-Z])`).ReplaceAllString(strings.TrimPrefix(t.Name(), "Test"), "$1-$2"))
-	s := &story{T: t, cluster: on, ns: name, base: firstBase + 9*stories}
-	stories++
-	if s.base+8 > 250 {
-		t.Fatal("too many stories for the addresses that the lab has to give")
-	}
+	s := &story{T: t, cluster: on, ns: name}
 	s.must(s.api.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.ns, Labels: map[string]string{"story": s.ns}}}))
 	t.Cleanup(func() {
 		ctx := context.Background()

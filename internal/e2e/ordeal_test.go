@@ -44,7 +44,7 @@ const either = `nodeSelectors: [{matchLabels: {kubernetes.io/hostname: node-1}},
 func dual(t *testing.T, on *cluster, ad string) *story {
 	t.Helper()
 	s := tell(t, on)
-	six := fmt.Sprintf("fd30::100:%x00/120", s.base)
+	six := fmt.Sprintf("fd30::100:%x00/120", s.block())
 	s.apply(pool("main", `172.30.0.100-172.30.0.108, "`+six+`"`) + advertised(ad) + web(2, "nodeSelector: {kubernetes.io/hostname: node-3}") +
 		service("web", "", "ipFamilyPolicy: RequireDualStack"))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
@@ -61,6 +61,7 @@ func (s *story) undergo(ordeals ...ordeal) {
 
 // in returns the story as a test within it sees it.
 func (s *story) in(t *testing.T) *story {
+	s.block() // the same for all parts
 	part := *s
 	part.T = t
 	return &part

@@ -179,6 +179,10 @@ func TestServiceOf(t *testing.T) {
 	if diff := cmp.Diff(want, got, sameAddr); diff != "" {
 		t.Errorf("-want, +got:\n%s", diff)
 	}
+	got.Labels["a"] = "c"
+	if svc.Labels["a"] != "b" {
+		t.Error("what was read shares its labels with the object")
+	}
 }
 
 func TestEndpoints(t *testing.T) {

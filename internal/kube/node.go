@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -23,9 +24,9 @@ type Node struct {
 	Address netip.Addr
 }
 
-// NodeOf reads a Node. The result shares its labels, which nobody changes.
+// NodeOf reads a Node. The result shares nothing with it.
 func NodeOf(n *corev1.Node) Node {
-	out := Node{Name: n.Name, Labels: n.Labels, Cordoned: n.Spec.Unschedulable}
+	out := Node{Name: n.Name, Labels: maps.Clone(n.Labels), Cordoned: n.Spec.Unschedulable}
 	out.OutOfService = slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
 	for _, a := range n.Status.Addresses {
 		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP && !out.Address.IsValid() {

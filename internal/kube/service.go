@@ -3,6 +3,7 @@ package kube
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -94,11 +95,11 @@ type Service struct {
 	Announced *metav1.Condition
 }
 
-// ServiceOf reads a Service. The result shares labels and a condition with it, which nobody is to change.
+// ServiceOf reads a Service. The result shares nothing with it.
 func ServiceOf(svc *corev1.Service) Service {
 	s := Service{
 		Namespace: svc.Namespace, Name: svc.Name,
-		Labels:  svc.Labels,
+		Labels:  maps.Clone(svc.Labels),
 		Created: svc.CreationTimestamp.Time, Terminating: !svc.DeletionTimestamp.IsZero(),
 		Local:  svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 		Marked: Marked(svc),
@@ -120,7 +121,9 @@ func ServiceOf(svc *corev1.Service) Service {
 	s.Announcers = svc.Annotations[AnnotationAnnouncers]
 	s.Conflicts = conflicts(svc, s.Shown)
 	s.Contested = meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
-	s.Announced = meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
+	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
+		s.Announced = c.DeepCopy()
+	}
 	return s
 }
 

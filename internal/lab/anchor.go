@@ -9,6 +9,7 @@ import (
 	"net/rpc"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,11 +26,21 @@ const (
 
 var initialised bool
 
+// In an anchor the main goroutine keeps the main thread to itself. What /proc/PID/root shows is the mounts of that thread:
+// were it one that onThread leaves in a host, those who look for namespaces there would find only the files that hold them.
+func init() {
+	if isAnchor() {
+		runtime.LockOSThread()
+	}
+}
+
+func isAnchor() bool { return len(os.Args) == 2 && os.Args[0] == anchorName }
+
 // Init must be the first call of main, or of TestMain, in a program that calls Up: a lab lives in a copy of the program
 // that started it, and Init is where that copy becomes the lab's anchor and never returns.
 func Init() {
 	initialised = true
-	if len(os.Args) != 2 || os.Args[0] != anchorName {
+	if !isAnchor() {
 		return
 	}
 	if err := runAnchor(paths{filepath.Base(os.Args[1])}); err != nil {

@@ -142,6 +142,7 @@ func (a *Agent) putService(svc *corev1.Service) func(*world) {
 		return dropService(key)
 	}
 	s := kube.ServiceOf(svc)
+	s.Labels = svc.Labels // the cache's, which nobody changes: most copies would be alike
 	announced := s.Announced
 	s.Announced = nil
 	return func(w *world) {

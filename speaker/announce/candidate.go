@@ -14,6 +14,9 @@ type candidate struct {
 	// links on which it would announce, sorted.
 	links    []string
 	standing standing
+	// near is 1 where one of the links is on the segment of the address, else 0: on another one nobody asks for it
+	// whose network has it.
+	near int
 	// preference is the sum of the weights of the advertisements that select the node.
 	preference int
 	// place in the record; past its end if it is not there.
@@ -67,7 +70,12 @@ func (c *candidate) compare(o *candidate) int {
 
 // rank is compare but for what is recorded and for chance.
 func (c *candidate) rank(o *candidate) int {
-	return cmp.Or(cmp.Compare(c.standing, o.standing), cmp.Compare(c.preference, o.preference))
+	return cmp.Or(
+		cmp.Compare(min(c.standing, doubtful), min(o.standing, doubtful)),
+		cmp.Compare(c.near, o.near),
+		cmp.Compare(c.standing, o.standing),
+		cmp.Compare(c.preference, o.preference),
+	)
 }
 
 // stand says whether a node can announce the address, for all who have a stake in it.
@@ -81,6 +89,9 @@ func (e *election) stand(stakes []stake, n *Node) (*candidate, obstacle) {
 		if why := c.suit(&stakes[i], e.addr); why != none {
 			return nil, why
 		}
+	}
+	if slices.ContainsFunc(n.Links, func(l Link) bool { return l.reaches(e.addr) && slices.Contains(c.links, l.Name) }) {
+		c.near = 1
 	}
 	slices.Sort(c.links)
 	c.links = slices.Compact(c.links)
