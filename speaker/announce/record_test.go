@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/config"
 )
 
 var vip = netip.MustParseAddr("192.0.2.7")
@@ -26,6 +27,7 @@ func TestRecord(t *testing.T) {
 	unready := func(n *Node) { n.Ready = false }
 	stopping := func(n *Node) { n.SpeakerReady = false }
 	excluded := func(n *Node) { n.Excluded = true }
+	far := func(n *Node) { n.Links = []Link{{Name: "eth9", DefaultRoutes: []config.Family{config.IPv4}}} }
 	preferC := v1beta1.L2AdvertisementSpec{PreferredNodeSelectors: []v1beta1.PreferredNodeSelector{{Weight: 1, Preference: labelled("name", "c")[0]}}}
 	three := func(edit map[string][]func(*Node)) []Node {
 		var out []Node
@@ -42,23 +44,29 @@ func TestRecord(t *testing.T) {
 		record        []string
 		node, standin string
 	}{
-		"Followed":    {reason: "what is recorded is done", nodes: three(nil), record: []string{"b", "c"}, node: "b"},
-		"Returned":    {reason: "a node that returns takes nothing back", nodes: three(nil), record: []string{"c", "b"}, node: "c"},
-		"Next":        {reason: "the next one follows a node that is gone", nodes: three(edits{"b": {in(Gone)}}), record: []string{"b", "c"}, node: "c"},
-		"GoneAtOnce":  {reason: "whatever the API server still says of it", nodes: three(edits{"b": {in(Gone), unready}}), record: []string{"b", "a"}, node: "a"},
-		"BothGone":    {reason: "then whoever is left", nodes: three(edits{"b": {in(Gone)}, "c": {in(Gone)}}), record: []string{"b", "c"}, node: "a"},
-		"AllGone":     {reason: "if all are, nothing moves", nodes: three(edits{"a": {in(Gone)}, "b": {in(Gone)}, "c": {in(Gone)}}), record: []string{"b", "c"}, node: "b"},
-		"Away":        {reason: "who is restarted keeps its addresses, and the next one answers", nodes: three(edits{"b": {in(Away)}}), record: []string{"b", "c"}, node: "b", standin: "c"},
-		"AwayUnready": {reason: "readiness of its pod says no more than that", nodes: three(edits{"b": {in(Away), stopping}}), record: []string{"b", "a"}, node: "b", standin: "a"},
-		"AwayGains":   {reason: "but it gains none", nodes: three(edits{"a": {in(Away)}, "b": {in(Gone)}, "c": {in(Away)}}), record: []string{"b", "c"}, node: "b"},
-		"Alone":       {reason: "who alone is left stands in for nobody", nodes: three(edits{"b": {in(Away)}, "a": {in(Gone)}, "c": {in(Gone)}}), record: []string{"b"}, node: "b"},
-		"Unready":     {reason: "a node that is not ready hands over", nodes: three(edits{"b": {unready}}), record: []string{"b", "c"}, node: "c"},
-		"Retiring":    {reason: "so does one that is out of service", nodes: three(edits{"b": {retiring}}), record: []string{"b", "c"}, node: "c"},
-		"Impaired":    {reason: "and one that says it cannot", nodes: three(edits{"b": {impaired}}), record: []string{"b", "c"}, node: "c"},
-		"Excluded":    {reason: "and one that is excluded", nodes: three(edits{"b": {excluded}}), record: []string{"b", "c"}, node: "c"},
-		"AllUnready":  {reason: "an outage of the control plane moves nothing", nodes: three(edits{"a": {unready}, "b": {unready}, "c": {unready}}), record: []string{"b", "c"}, node: "b"},
-		"Preferred":   {reason: "a preferred node takes over", ad: preferC, nodes: three(nil), record: []string{"b", "a"}, node: "c"},
-		"Stranger":    {reason: "a node that is not known is passed over", nodes: three(nil), record: []string{"x", "b"}, node: "b"},
+		"Followed":     {reason: "what is recorded is done", nodes: three(nil), record: []string{"b", "c"}, node: "b"},
+		"Returned":     {reason: "a node that returns takes nothing back", nodes: three(nil), record: []string{"c", "b"}, node: "c"},
+		"Next":         {reason: "the next one follows a node that is gone", nodes: three(edits{"b": {in(Gone)}}), record: []string{"b", "c"}, node: "c"},
+		"GoneAtOnce":   {reason: "whatever the API server still says of it", nodes: three(edits{"b": {in(Gone), unready}}), record: []string{"b", "a"}, node: "a"},
+		"BothGone":     {reason: "then whoever is left", nodes: three(edits{"b": {in(Gone)}, "c": {in(Gone)}}), record: []string{"b", "c"}, node: "a"},
+		"AllGone":      {reason: "if all are, nothing moves", nodes: three(edits{"a": {in(Gone)}, "b": {in(Gone)}, "c": {in(Gone)}}), record: []string{"b", "c"}, node: "b"},
+		"Away":         {reason: "who is restarted keeps its addresses, and the next one answers", nodes: three(edits{"b": {in(Away)}}), record: []string{"b", "c"}, node: "b", standin: "c"},
+		"AwayUnready":  {reason: "readiness of its pod says no more than that", nodes: three(edits{"b": {in(Away), stopping}}), record: []string{"b", "a"}, node: "b", standin: "a"},
+		"AwayGains":    {reason: "but it gains none", nodes: three(edits{"a": {in(Away)}, "b": {in(Gone)}, "c": {in(Away)}}), record: []string{"b", "c"}, node: "b"},
+		"Alone":        {reason: "who alone is left stands in for nobody", nodes: three(edits{"b": {in(Away)}, "a": {in(Gone)}, "c": {in(Gone)}}), record: []string{"b"}, node: "b"},
+		"Unready":      {reason: "a node that is not ready hands over", nodes: three(edits{"b": {unready}}), record: []string{"b", "c"}, node: "c"},
+		"Retiring":     {reason: "so does one that is out of service", nodes: three(edits{"b": {retiring}}), record: []string{"b", "c"}, node: "c"},
+		"Impaired":     {reason: "and one that says it cannot", nodes: three(edits{"b": {impaired}}), record: []string{"b", "c"}, node: "c"},
+		"Excluded":     {reason: "and one that is excluded", nodes: three(edits{"b": {excluded}}), record: []string{"b", "c"}, node: "c"},
+		"AllUnready":   {reason: "an outage of the control plane moves nothing", nodes: three(edits{"a": {unready}, "b": {unready}, "c": {unready}}), record: []string{"b", "c"}, node: "b"},
+		"Preferred":    {reason: "a preferred node takes over", ad: preferC, nodes: three(nil), record: []string{"b", "a"}, node: "c"},
+		"Far":          {reason: "who has lost the interface on the address's segment hands over, default route or not", nodes: three(edits{"b": {far}}), record: []string{"b", "c"}, node: "c"},
+		"FarAtFirst":   {reason: "nor does one gain it by its default route", nodes: three(edits{"a": {far}, "b": {far}}), node: "c"},
+		"FarForeign":   {reason: "where nobody is on the segment all are alike", nodes: three(edits{"a": {far}, "b": {far}, "c": {far}}), record: []string{"b"}, node: "b"},
+		"FarSound":     {reason: "not even when it does better otherwise", nodes: three(edits{"a": {far}, "b": {unready}, "c": {far}}), record: []string{"b"}, node: "b"},
+		"FarPreferred": {reason: "or is preferred", ad: preferC, nodes: three(edits{"c": {far}}), record: []string{"b"}, node: "b"},
+		"FarLast":      {reason: "but when the others are lost", nodes: three(edits{"a": {in(Gone)}, "b": {in(Gone)}, "c": {far}}), record: []string{"b"}, node: "c"},
+		"Stranger":     {reason: "a node that is not known is passed over", nodes: three(nil), record: []string{"x", "b"}, node: "b"},
 		"NoGossip": {
 			reason: "while the speakers do not talk to each other, the API server's word counts", record: []string{"b", "c"}, node: "c",
 			nodes: three(edits{"a": {in(Unknown)}, "b": {in(Unknown), stopping}, "c": {in(Unknown)}}),
