@@ -230,7 +230,9 @@ func TestAPIServerDown(t *testing.T) {
 	s.stays(second, "address", s.shows("web", "172.30.0.100"))
 
 	s.apply(service("after", "", ""))
-	s.within(30*second, "work goes on", func() error {
+	// Both controllers have ended, as neither could renew its lease. The kubelet starts them after up to 20 s, and
+	// then the lease has 15 s to run.
+	s.within(60*second, "work goes on", func() error {
 		if len(s.service("after").Status.LoadBalancer.Ingress) == 0 {
 			return errors.New("no address")
 		}
