@@ -28,7 +28,7 @@ var initialised bool
 
 // In an anchor the main goroutine keeps the main thread to itself. What /proc/PID/root shows is the mounts of that thread:
 // were it one that onThread leaves in a host, those who look for namespaces there would find only the files that hold them.
-func init() {
+func init() { //nolint:gochecknoinits // only here is the main goroutine on the main thread for certain
 	if isAnchor() {
 		runtime.LockOSThread()
 	}
