@@ -189,11 +189,12 @@ func TestOtherSegment(t *testing.T) {
 
 	loser := s.announcers()["192.168.88.200"]
 	heir := map[string]string{"node-1": "node-2", "node-2": "node-1"}[loser]
+	lost := ordeal{reason: "an interface of two is lost", limit: sudden}
 	pages := s.watch(s.both())
 	s.link(loser, "lan1 down")
 	for a, p := range pages {
-		ordeal{reason: "an interface of two is lost", limit: sudden}.pass(p)
-		ordeal{reason: "an interface of two is lost", limit: sudden}.judge(s, a, p.stop())
+		lost.pass(p)
+		lost.judge(s, a, p.stop())
 	}
 	s.within(10*second, "the other node announces both", on(heir))
 }

@@ -28,7 +28,7 @@ func TrimToAnnounce(o any) (any, error) {
 	}
 	left := corev1.Service{
 		TypeMeta:   svc.TypeMeta,
-		ObjectMeta: trimMeta(&svc.ObjectMeta),
+		ObjectMeta: trimMeta(&svc.ObjectMeta, nil),
 		Spec:       corev1.ServiceSpec{Type: svc.Spec.Type},
 	}
 	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
@@ -41,9 +41,9 @@ func TrimToAnnounce(o any) (any, error) {
 	return o, nil
 }
 
-// trimMeta leaves what names an object and its version.
-func trimMeta(m *metav1.ObjectMeta) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
+// trimMeta leaves what names an object and its version, and some labels.
+func trimMeta(m *metav1.ObjectMeta, labels map[string]string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: labels}
 }
 
 // only returns those of some entries that have one of the keys.
@@ -62,7 +62,7 @@ func TrimNode(o any) (any, error) {
 	if n, ok := o.(*corev1.Node); ok {
 		*n = corev1.Node{
 			TypeMeta:   n.TypeMeta,
-			ObjectMeta: metav1.ObjectMeta{Name: n.Name, UID: n.UID, ResourceVersion: n.ResourceVersion, Labels: n.Labels},
+			ObjectMeta: trimMeta(&n.ObjectMeta, n.Labels),
 			Spec:       corev1.NodeSpec{PodCIDRs: n.Spec.PodCIDRs, Taints: n.Spec.Taints, Unschedulable: n.Spec.Unschedulable},
 			Status:     corev1.NodeStatus{Addresses: n.Status.Addresses, Conditions: n.Status.Conditions},
 		}
@@ -76,9 +76,7 @@ func TrimEndpointSlice(o any) (any, error) {
 	if !ok {
 		return o, nil
 	}
-	labels := s.Labels
-	s.ObjectMeta, s.Ports = trimMeta(&s.ObjectMeta), nil
-	s.Labels = only(labels, discoveryv1.LabelServiceName)
+	s.ObjectMeta, s.Ports = trimMeta(&s.ObjectMeta, only(s.Labels, discoveryv1.LabelServiceName)), nil
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		*e = discoveryv1.Endpoint{Conditions: e.Conditions, NodeName: e.NodeName}
