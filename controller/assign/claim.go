@@ -42,7 +42,11 @@ func (r *Reconciler) claim(ctx context.Context, key ipam.Key) (reconcile.Result,
 
 	after := before.DeepCopy()
 	renderClaim(after, &out, time.Now())
-	done, err := r.writeStatus(ctx, &before, after, client.MergeFromWithOptions(before.DeepCopy(), client.MergeFromWithOptimisticLock{}))
+	var patch client.Patch
+	if !equality.Semantic.DeepEqual(before.Status, after.Status) {
+		patch = client.MergeFromWithOptions(before.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	}
+	done, err := r.writeStatus(ctx, &before, after, patch)
 	if err != nil || done == outdated {
 		return reconcile.Result{}, err
 	}
@@ -82,9 +86,9 @@ func claimTransition(before, after *v1beta1.IPClaim, out *outcome) []event {
 	return changes(had, has, &out.Decision, out.pools, said(before) == said(after))
 }
 
-// writeStatus patches a status if it differs. What was read must be the latest.
+// writeStatus patches a status, if there is a patch. What was read must be the latest.
 func (r *Reconciler) writeStatus(ctx context.Context, before, after client.Object, patch client.Patch) (result, error) {
-	if equality.Semantic.DeepEqual(before, after) {
+	if patch == nil {
 		return same, nil
 	}
 	ctx, done := r.Tenure.Context(ctx)

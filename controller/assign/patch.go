@@ -2,10 +2,10 @@ package assign
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,7 +15,7 @@ import (
 
 // statusPatch is a strategic merge patch of what Fairlead writes to a Service. The
 // resource version in it makes the API server refuse it for any but the Service that was
-// read. Comparing two Services as JSON would cost more than all else that is done for one.
+// read. Comparing two Services as JSON, or by reflection, would cost more than all else that is done for one.
 type statusPatch struct {
 	Metadata struct {
 		ResourceVersion string             `json:"resourceVersion"`
@@ -37,12 +37,12 @@ type gone struct {
 	Type  string `json:"type"`
 }
 
-// patchOf returns the patch that makes of one Service the other, as far as render and unrender change it.
+// patchOf returns the patch that makes of one Service the other, as far as render and unrender change it; nil if they do not.
 func patchOf(before, after *corev1.Service) (client.Patch, error) {
 	var p statusPatch
 	p.Metadata.ResourceVersion = before.ResourceVersion
 	p.Metadata.Annotations = annotationsPatch(before.Annotations, after.Annotations)
-	if in := after.Status.LoadBalancer.Ingress; !equality.Semantic.DeepEqual(before.Status.LoadBalancer.Ingress, in) {
+	if in := after.Status.LoadBalancer.Ingress; !slices.EqualFunc(before.Status.LoadBalancer.Ingress, in, sameIngress) {
 		p.Status.LoadBalancer = &addressPatch{in}
 	}
 	for _, c := range after.Status.Conditions {
@@ -55,9 +55,14 @@ func patchOf(before, after *corev1.Service) (client.Patch, error) {
 			p.Status.Conditions = append(p.Status.Conditions, gone{"delete", c.Type})
 		}
 	}
+	if p.Metadata.Annotations == nil && p.Status.LoadBalancer == nil && p.Status.Conditions == nil {
+		return nil, nil
+	}
 	data, err := json.Marshal(&p)
 	return client.RawPatch(types.StrategicMergePatchType, data), err
 }
+
+func sameIngress(a, b corev1.LoadBalancerIngress) bool { return reflect.DeepEqual(a, b) }
 
 // annotationsPatch returns what is to be done to the annotations that Fairlead writes; nil removes one.
 func annotationsPatch(before, after map[string]string) map[string]*string {

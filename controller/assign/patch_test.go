@@ -41,9 +41,15 @@ func TestPatchOf(t *testing.T) {
 	byType := cmpopts.SortSlices(func(a, b metav1.Condition) bool { return a.Type < b.Type })
 	for from, before := range all {
 		for to, after := range all {
-			patch, err := patchOf(before, after)
+			patch, err := patchOf(before.DeepCopy(), after)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if from == to {
+				if patch != nil {
+					t.Errorf("%s would be patched though it is as it should be", from)
+				}
+				continue
 			}
 			data, err := patch.Data(after)
 			if err != nil {
