@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,7 @@ func TestRecorder(t *testing.T) {
 		client := fake.NewClientset()
 		var mu sync.Mutex // fake time alone orders nothing between goroutines
 		var got []*eventsv1.Event
-		away := 2
+		away := 7 // each of four tries once, and three again
 		client.PrependReactor("create", "events", func(a clienttesting.Action) (bool, runtime.Object, error) {
 			e := a.(clienttesting.CreateAction).GetObject().(*eventsv1.Event)
 			mu.Lock()
@@ -60,6 +61,7 @@ func TestRecorder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.Start(ctx) }()
+		time.Sleep(gathering + time.Millisecond)
 		synctest.Wait()
 		mu.Lock()
 		early := len(got)
@@ -67,7 +69,7 @@ func TestRecorder(t *testing.T) {
 		if early != 0 {
 			t.Error("an event is written while the API server is away")
 		}
-		for _, reason := range []string{"Fifth", "Sixth", "Dropped"} { // five may wait, and one is being written
+		for _, reason := range []string{"Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Dropped"} { // five may wait
 			r.Eventf(service, nil, "Normal", reason, "Assign", "more")
 		}
 		time.Sleep(time.Minute)
@@ -84,14 +86,37 @@ func TestRecorder(t *testing.T) {
 			told = append(told, e.Namespace+"/"+e.Regarding.Kind+"/"+e.Reason+": "+e.Note[:min(18, len(e.Note))])
 		}
 		want := []string{
+			"default/IPAddressPool/Overlap: xxxxxxxxxxxxxxxxxx", "team/Service/Eighth: more", "team/Service/Fifth: more",
 			"team/Service/IPAllocated: Assigned 192.0.2.1", "team/Service/IPAllocated: Assigned 192.0.2.2",
-			"default/IPAddressPool/Overlap: xxxxxxxxxxxxxxxxxx", "team/Service/Fifth: more", "team/Service/Sixth: more", "team/Service/Last: told though the pr",
+			"team/Service/Last: told though the pr", "team/Service/Ninth: more", "team/Service/Seventh: more", "team/Service/Sixth: more",
 		}
+		slices.Sort(told)
 		if strings.Join(told, "\n") != strings.Join(want, "\n") {
 			t.Errorf("told %q, want %q", told, want)
 		}
-		if e := got[2]; len(e.Note) != noteLimit || e.Related == nil || e.Related.Name != "web" || e.EventTime.IsZero() {
+		e := got[slices.IndexFunc(got, func(e *eventsv1.Event) bool { return e.Reason == "Overlap" })]
+		if len(e.Note) != noteLimit || e.Related == nil || e.Related.Name != "web" || e.EventTime.IsZero() {
 			t.Errorf("not a valid event: %+v", e)
+		}
+	})
+}
+
+// A process may end though the API server is away.
+func TestRecorderEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		client.PrependReactor("create", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, errors.New("connection refused")
+		})
+		r := &Recorder{client: client.EventsV1(), queue: make(chan *eventsv1.Event, 200), log: logr.Discard()}
+		for range 200 {
+			r.queue <- &eventsv1.Event{}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		start := time.Now()
+		if err := r.Start(ctx); err != nil || time.Since(start) > time.Minute+farewell {
+			t.Errorf("ended after %s: %v", time.Since(start), err)
 		}
 	})
 }
