@@ -42,11 +42,10 @@ func (r *Reconciler) claim(ctx context.Context, key ipam.Key) (reconcile.Result,
 
 	after := before.DeepCopy()
 	renderClaim(after, &out, time.Now())
-	var patch client.Patch
+	done := same
 	if !equality.Semantic.DeepEqual(before.Status, after.Status) {
-		patch = client.MergeFromWithOptions(before.DeepCopy(), client.MergeFromWithOptimisticLock{})
+		done, err = r.writeStatus(ctx, &before, after, client.MergeFromWithOptions(before.DeepCopy(), client.MergeFromWithOptimisticLock{}))
 	}
-	done, err := r.writeStatus(ctx, &before, after, patch)
 	if err != nil || done == outdated {
 		return reconcile.Result{}, err
 	}
@@ -86,11 +85,8 @@ func claimTransition(before, after *v1beta1.IPClaim, out *outcome) []event {
 	return changes(had, has, &out.Decision, out.pools, said(before) == said(after))
 }
 
-// writeStatus patches a status, if there is a patch. What was read must be the latest.
+// writeStatus patches a status. What was read must be the latest.
 func (r *Reconciler) writeStatus(ctx context.Context, before, after client.Object, patch client.Patch) (result, error) {
-	if patch == nil {
-		return same, nil
-	}
 	ctx, done := r.Tenure.Context(ctx)
 	defer done()
 	if ctx.Err() != nil {

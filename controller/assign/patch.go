@@ -38,7 +38,7 @@ type gone struct {
 }
 
 // patchOf returns the patch that makes of one Service the other, as far as render and unrender change it; nil if they do not.
-func patchOf(before, after *corev1.Service) (client.Patch, error) {
+func patchOf(before, after *corev1.Service) *statusPatch {
 	var p statusPatch
 	p.Metadata.ResourceVersion = before.ResourceVersion
 	p.Metadata.Annotations = annotationsPatch(before.Annotations, after.Annotations)
@@ -56,11 +56,18 @@ func patchOf(before, after *corev1.Service) (client.Patch, error) {
 		}
 	}
 	if p.Metadata.Annotations == nil && p.Status.LoadBalancer == nil && p.Status.Conditions == nil {
-		return nil, nil
+		return nil
 	}
-	data, err := json.Marshal(&p)
-	return client.RawPatch(types.StrategicMergePatchType, data), err
+	return &p
 }
+
+// Type is for client.Patch, as Data.
+func (*statusPatch) Type() types.PatchType { return types.StrategicMergePatchType }
+
+// Data returns the patch as JSON.
+func (p *statusPatch) Data(client.Object) ([]byte, error) { return json.Marshal(p) }
+
+var _ client.Patch = (*statusPatch)(nil)
 
 func sameIngress(a, b corev1.LoadBalancerIngress) bool { return reflect.DeepEqual(a, b) }
 

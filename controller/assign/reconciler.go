@@ -278,11 +278,10 @@ const (
 	outdated
 )
 
-// write patches the status of a Service, and the annotation with it.
+// write patches the status of a Service, and the annotation with it, where they differ.
 func (r *Reconciler) write(ctx context.Context, before, after *corev1.Service) (result, error) {
-	patch, err := patchOf(before, after)
-	if err != nil {
-		return same, err
+	if patch := patchOf(before, after); patch != nil {
+		return r.writeStatus(ctx, before, after, patch)
 	}
-	return r.writeStatus(ctx, before, after, patch)
+	return same, nil
 }
