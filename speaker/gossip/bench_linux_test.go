@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/hashicorp/memberlist"
 )
 
 // sent reads how many IP packets, and bytes, this network namespace has sent. Over loopback all are counted once.
@@ -48,25 +47,31 @@ func sent(t testing.TB) (packets, bytes float64) {
 }
 
 // BenchmarkTraffic is what speakers say to each other while nothing happens: how much each of them sends, all on
-// the loopback interface. Time passes slowly for them, as one machine has to do what a hundred would.
+// the loopback interface.
 func BenchmarkTraffic(b *testing.B) {
-	const slowed, long = 10, 10 * time.Second
+	const long = 10 * time.Second
 	for _, n := range []int{3, 100} {
 		b.Run(fmt.Sprint("nodes=", n), func(b *testing.B) {
-			var all []*memberlist.Memberlist
-			for i := range n {
-				m := slowList(b, i, slowed)
-				if i > 0 {
-					if _, err := m.Join([]string{all[0].LocalNode().Address()}); err != nil {
-						b.Fatal(err)
-					}
+			all := make([]list, n)
+			first := netip.MustParseAddrPort("127.9.1.1:29478")
+			for i := range all {
+				at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 1, byte(i + 1)}), first.Port())
+				l, err := begin(fmt.Sprint("node-", i+1), at, make([]byte, 32), Word{Links: []string{"eth0"}}, func() {}, logr.Discard())
+				if err != nil {
+					b.Fatal(err)
 				}
-				all = append(all, m)
+				defer l.close()
+				if all[i] = l; i == 0 {
+					continue
+				}
+				if err := l.join(first); err != nil {
+					b.Fatal(err)
+				}
 			}
-			for _, m := range all {
-				for late := time.Now().Add(time.Minute); m.NumMembers() < n; time.Sleep(probeInterval) {
+			for i, l := range all {
+				for late := time.Now().Add(time.Minute); len(l.alive()) < n; time.Sleep(beatInterval) {
 					if time.Now().After(late) {
-						b.Fatalf("%s knows of %d", m.LocalNode().Name, m.NumMembers())
+						b.Fatalf("node-%d knows of %d", i+1, len(l.alive()))
 					}
 				}
 			}
@@ -78,37 +83,14 @@ func BenchmarkTraffic(b *testing.B) {
 				q, r := sent(b)
 				packets, bytes, times = packets+q-p, bytes+r-o, times+1
 			}
-			for _, m := range all {
-				if m.NumMembers() < n {
-					b.Errorf("%s has lost some", m.LocalNode().Name)
+			for i, l := range all {
+				if got := len(l.alive()); got < n {
+					b.Errorf("node-%d has lost %d", i+1, n-got)
 				}
 			}
-			per := times * long.Seconds() / slowed * float64(n)
+			per := times * long.Seconds() * float64(n)
 			b.ReportMetric(packets/per, "packets/s/node")
 			b.ReportMetric(bytes/per, "bytes/s/node")
 		})
 	}
-}
-
-func slowList(b *testing.B, i, slowed int) *memberlist.Memberlist {
-	b.Helper()
-	keyring, err := memberlist.NewKeyring(nil, []byte("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	d := &delegate{changed: func() {}, alive: map[string]Word{}}
-	d.word.Store(&Word{Links: []string{"eth0"}})
-	c := configOf(fmt.Sprint("node-", i+1), keyring, d, logr.Discard())
-	for _, interval := range []*time.Duration{&c.ProbeInterval, &c.ProbeTimeout, &c.GossipInterval, &c.PushPullInterval} {
-		*interval *= time.Duration(slowed)
-	}
-	if c.Transport, err = newTransport(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 1, byte(i + 1)}), 29478)); err != nil {
-		b.Fatal(err)
-	}
-	m, err := memberlist.Create(c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = m.Shutdown() })
-	return m
 }

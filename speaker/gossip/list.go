@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"maps"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -31,12 +30,10 @@ type list interface {
 	close()
 }
 
-// Detection: who is probed and does not answer within probeTimeout is suspected at the end of
-// probeInterval, and dead a suspicion (one interval, up to ten nodes) later. That is hasty: the
-// kernel of a node is asked before anything follows from it.
+// Memberlist's own detection, by probes, is the slow one: a ring of heartbeats is there before it.
 const (
-	probeInterval  = 100 * time.Millisecond
-	probeTimeout   = 50 * time.Millisecond
+	probeInterval  = time.Second
+	probeTimeout   = 500 * time.Millisecond
 	gossipInterval = 200 * time.Millisecond // nothing is sent where there is no news
 	tcpTimeout     = 500 * time.Millisecond
 	farewell       = 200 * time.Millisecond
@@ -46,6 +43,7 @@ type members struct {
 	*memberlist.Memberlist
 	keyring *memberlist.Keyring
 	node    *delegate
+	heart   *heart
 }
 
 // begin starts a list at an address. It calls changed when somebody comes, goes, or says something else;
@@ -55,30 +53,32 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	if err != nil {
 		return nil, fmt.Errorf("gossip key: %w", err)
 	}
-	d := &delegate{changed: changed, alive: map[string]Word{}}
-	d.word.Store(&word)
 	t, err := newTransport(at)
 	if err != nil {
 		return nil, err
 	}
+	h := newHeart(name, key, t.send, changed)
+	t.start(h.hear)
+	d := &delegate{changed: changed, heart: h, alive: map[string]neighbour{}}
+	d.word.Store(&word)
 	c := configOf(name, keyring, d, l)
 	c.Transport = t
 	ml, err := memberlist.Create(c)
 	if err != nil {
 		return nil, errors.Join(err, t.Shutdown())
 	}
-	return &members{ml, keyring, d}, nil
+	return &members{ml, keyring, d, h}, nil
 }
 
 func configOf(name string, keyring *memberlist.Keyring, d *delegate, l logr.Logger) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name = name
-	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult = probeInterval, probeTimeout, 1, 1
+	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult = probeInterval, probeTimeout, 2, 1
 	c.IndirectChecks, c.DisableTcpPings = 2, true
 	c.GossipInterval, c.TCPTimeout = gossipInterval, tcpTimeout
 	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
 	c.Keyring, c.EnableCompression = keyring, false
-	c.Delegate, c.Events = d, d
+	c.Delegate, c.Events, c.Ping = d, d, d
 	c.Logger = log.New(writer{l}, "", 0)
 	return c
 }
@@ -86,7 +86,14 @@ func configOf(name string, keyring *memberlist.Keyring, d *delegate, l logr.Logg
 func (m *members) alive() map[string]Word {
 	m.node.mu.Lock()
 	defer m.node.mu.Unlock()
-	return maps.Clone(m.node.alive)
+	out := make(map[string]Word, len(m.node.alive))
+	for name, n := range m.node.alive {
+		out[name] = n.word
+	}
+	for _, name := range m.heart.doubted() {
+		delete(out, name)
+	}
+	return out
 }
 
 func (m *members) join(at netip.AddrPort) error {
@@ -103,10 +110,12 @@ func (m *members) rekey(key []byte) error {
 	if err := m.keyring.AddKey(key); err != nil {
 		return err
 	}
+	m.heart.rekey(key)
 	return m.keyring.UseKey(key)
 }
 
 func (m *members) forget() {
+	m.heart.forget()
 	primary := m.keyring.GetPrimaryKey()
 	for _, k := range m.keyring.GetKeys() {
 		if !bytes.Equal(k, primary) {
@@ -118,6 +127,7 @@ func (m *members) forget() {
 func (m *members) close() {
 	_ = m.Leave(farewell) // whoever is not told finds out
 	_ = m.Shutdown()
+	m.heart.stop()
 }
 
 // delegate speaks for this node and hears of the others. Who is alive is noted as memberlist tells it, since
@@ -125,8 +135,14 @@ func (m *members) close() {
 type delegate struct {
 	word    atomic.Pointer[Word]
 	changed func()
+	heart   *heart
 	mu      sync.Mutex
-	alive   map[string]Word
+	alive   map[string]neighbour
+}
+
+type neighbour struct {
+	word Word
+	at   netip.AddrPort
 }
 
 func (d *delegate) NodeMeta(int) []byte           { return d.word.Load().encode() }
@@ -136,7 +152,8 @@ func (*delegate) LocalState(bool) []byte          { return nil }
 func (*delegate) MergeRemoteState([]byte, bool)   {}
 
 func (d *delegate) NotifyJoin(n *memberlist.Node) {
-	d.note(func() { d.alive[n.Name] = decode(n.Meta) })
+	at, _ := netip.AddrFromSlice(n.Addr)
+	d.note(func() { d.alive[n.Name] = neighbour{decode(n.Meta), netip.AddrPortFrom(at.Unmap(), n.Port)} })
 }
 func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.NotifyJoin(n) }
 func (d *delegate) NotifyLeave(n *memberlist.Node)  { d.note(func() { delete(d.alive, n.Name) }) }
@@ -144,8 +161,19 @@ func (d *delegate) NotifyLeave(n *memberlist.Node)  { d.note(func() { delete(d.a
 func (d *delegate) note(change func()) {
 	d.mu.Lock()
 	change()
+	addrs := make(map[string]netip.AddrPort, len(d.alive))
+	for name, n := range d.alive {
+		addrs[name] = n.at
+	}
 	d.mu.Unlock()
+	d.heart.living(addrs)
 	d.changed()
+}
+
+func (*delegate) AckPayload() []byte { return nil }
+
+func (d *delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
+	d.heart.alive(n.Name)
 }
 
 // writer has memberlist's log end in ours: what it tells matters to developers only.

@@ -16,9 +16,11 @@ import (
 // transport is UDP and TCP at one address. Memberlist's own makes a buffer of 64 KiB for each packet: with some
 // tens of them a second, that is most of what the garbage collector of an idle speaker has to do.
 type transport struct {
-	at      netip.AddrPort
-	udp     *net.UDPConn
-	tcp     *net.TCPListener
+	at  netip.AddrPort
+	udp *udp
+	tcp *net.TCPListener
+	// hear takes the packets that are not memberlist's.
+	hear    func(packet []byte)
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	group   errgroup.Group
@@ -33,7 +35,7 @@ func newTransport(at netip.AddrPort) (*transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	udp, err := listenUDP(at)
 	if err != nil {
 		return nil, errors.Join(err, tcp.Close())
 	}
@@ -45,9 +47,13 @@ func newTransport(at netip.AddrPort) (*transport, error) {
 		close(t.closing)
 		return errors.Join(t.udp.Close(), t.tcp.Close(), t.group.Wait())
 	})
+	return t, nil
+}
+
+func (t *transport) start(hear func(packet []byte)) {
+	t.hear = hear
 	t.group.Go(func() error { return t.repeat(t.receive(make([]byte, 1<<16))) })
 	t.group.Go(func() error { return t.repeat(t.accept) })
-	return t, nil
 }
 
 // repeat does something until the transport is closed. What fails is tried again: it may be for want of memory,
@@ -67,12 +73,16 @@ func (t *transport) repeat(do func() error) error {
 
 func (t *transport) receive(buffer []byte) func() error {
 	return func() error {
-		n, from, err := t.udp.ReadFromUDP(buffer)
+		n, from, err := t.udp.receive(buffer)
 		if err != nil || n == 0 {
 			return err
 		}
+		if buffer[0] == heartbeat {
+			t.hear(buffer[:n])
+			return nil
+		}
 		select {
-		case t.packets <- &memberlist.Packet{Buf: bytes.Clone(buffer[:n]), From: from, Timestamp: time.Now()}:
+		case t.packets <- &memberlist.Packet{Buf: bytes.Clone(buffer[:n]), From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now()}:
 		case <-t.closing:
 		}
 		return nil
@@ -105,8 +115,12 @@ func (t *transport) WriteTo(b []byte, to string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	_, err = t.udp.WriteToUDPAddrPort(b, at)
-	return time.Now(), err
+	return time.Now(), t.udp.send(b, at)
+}
+
+// send sends a packet that is not memberlist's. If it is lost, another follows.
+func (t *transport) send(packet []byte, to netip.AddrPort) {
+	_ = t.udp.send(packet, to)
 }
 
 func (t *transport) WriteToAddress(b []byte, to memberlist.Address) (time.Time, error) {
