@@ -15,8 +15,15 @@ import (
 // recorded that, but its watches may need a minute to tell. So it does not insist: it asks the
 // neighbours before it claims, and leaves to the others what they are seen to announce.
 
-// insist is how long it does not.
-const insist = 10 * time.Second
+// Nor does a node insist that announces what another goes on announcing, as one of the two has not heard of something.
+
+const (
+	// insist is how long it does not.
+	insist = 10 * time.Second
+	// quarrel is how long both of two nodes may announce an address: longer than a hand-over takes. After that one gives way
+	// as soon as it sees the other again, which is once a minute.
+	quarrel = 10 * time.Second
+)
 
 // sight is another node that was seen to announce an address.
 type sight struct {
@@ -46,6 +53,20 @@ func (w *world) isolate(now time.Time) {
 func (w *world) returns(now time.Time, tie bool) {
 	w.returning, w.tie, w.doubt = now.Add(insist), tie, true
 	maps.DeleteFunc(w.elsewhere, func(_ netip.Addr, s sight) bool { return s.node == w.self })
+}
+
+// dispute notes that another node announces an address too, and that neither has just returned. Of two that go on, the
+// one with the last name gives way.
+func (w *world) dispute(a netip.Addr, node string, now time.Time) {
+	if w.self < node || w.gossip.Peers[node].Presence == announce.Gone {
+		return
+	}
+	first, disputed := w.disputed[a]
+	if !disputed {
+		w.disputed[a] = now
+	} else if now.Sub(first) >= quarrel {
+		w.leave(a, node, now)
+	}
 }
 
 // doubts notes which addresses a node that has just returned announces; others may do so by now.
@@ -84,12 +105,18 @@ func (w *world) heal(now time.Time) {
 	}
 }
 
-// concede leaves an address to another node that is seen to announce it, if it is doubted.
-func (w *world) concede(a netip.Addr, node string, now time.Time) {
+// concede leaves an address to another node that is seen to announce it, if it is doubted, and reports whether it did.
+func (w *world) concede(a netip.Addr, node string, now time.Time) bool {
 	if !w.doubted[a] || w.tie && w.self < node || w.elsewhere[a].node == w.self {
-		return
+		return false
 	}
+	w.leave(a, node, now)
+	return true
+}
+
+func (w *world) leave(a netip.Addr, node string, now time.Time) {
 	delete(w.doubted, a)
+	delete(w.disputed, a)
 	w.elsewhere[a] = sight{node, now}
 	w.reconsider(a)
 }

@@ -165,3 +165,52 @@ func TestGained(t *testing.T) {
 		t.Errorf("what is recorded since then counts: %v", got)
 	}
 }
+
+// Of two nodes that both go on announcing an address the one with the last name leaves it to the other.
+func TestDispute(t *testing.T) {
+	a := netip.MustParseAddr("192.0.2.7")
+	k := announce.Key{Namespace: "ns", Name: "web"}
+	at := time.Unix(1, 0)
+	cases := map[string]struct {
+		reason string
+		with   string
+		seen   []time.Duration
+		leaves bool
+	}{
+		"Last":   {"the other has the first name", "b", []time.Duration{0, quarrel}, true},
+		"First":  {"this node has", "z", []time.Duration{0, quarrel}, false},
+		"Once":   {"it may be a hand-over", "b", []time.Duration{0, quarrel - 1}, false},
+		"Rarely": {"it may be another one", "b", []time.Duration{0, forgetAfter}, false},
+		"Gone":   {"what becomes of one that was thought gone is decided elsewhere", "gone", []time.Duration{0, quarrel}, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld("m")
+			w.gossip.Peers = map[string]Peer{"b": {Presence: announce.Alive}, "gone": {Presence: announce.Gone}, "z": {Presence: announce.Alive}}
+			w.putService(k, kube.Service{Namespace: "ns", Name: "web", Shown: []netip.Addr{a}, Announcers: "192.0.2.7=m,b"})
+			recorded := func() string { return w.recordOf(new(w.services[k]))[a][0] }
+			var now time.Time
+			for _, after := range tc.seen {
+				now = at.Add(after)
+				w.forget(now)
+				w.settled()
+				w.duplicate(a, tc.with, now)
+			}
+			if got := recorded() == tc.with; got != tc.leaves || got && !w.dirty() {
+				t.Fatalf("%s: left to it: %t", tc.reason, got)
+			}
+			if !tc.leaves {
+				return
+			}
+			// When it has not been seen for long, this node has the address again, and asks before it claims.
+			w.settled()
+			now = now.Add(witnessFor)
+			if w.forget(now); recorded() != "m" || !w.dirty() || !w.doubted[a] || !w.returning.After(now) {
+				t.Errorf("then %s has it; asks first: %t", recorded(), w.doubted[a])
+			}
+			if w.duplicate(a, tc.with, now); recorded() != tc.with {
+				t.Error("claimed though the other has it still")
+			}
+		})
+	}
+}

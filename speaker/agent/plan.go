@@ -21,8 +21,9 @@ type plan struct {
 	yields map[netip.Addr]time.Time
 }
 
-// yieldFor is how long to answer for an address that another node announces, if that is not seen to do so.
-const yieldFor = 3 * time.Second
+// yieldFor is how long to answer for an address that another node announces, if that is not seen to do so. It may learn of it
+// only later, when the API server has been away.
+const yieldFor = 30 * time.Second
 
 func newPlan(self string) *plan {
 	return &plan{

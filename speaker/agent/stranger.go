@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -37,14 +38,7 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 	a.enqueue(func(w *world) {
 		if node := w.owner(s.MAC); node != "" {
 			a.Duplicate(node)
-			w.concede(addr, node, s.Seen)
-			if w.gossip.Peers[node].Presence == announce.Gone {
-				if w.witnessed[node].IsZero() {
-					w.changed(true)
-					w.retell++
-				}
-				w.witnessed[node] = s.Seen
-			}
+			w.duplicate(addr, node, s.Seen)
 			return
 		}
 		for _, k := range w.sharers[addr] { // who returns asks for what it has announced before
@@ -61,6 +55,21 @@ func (a *Agent) Sighted(addr netip.Addr, s Stranger) {
 			w.reconsider(addr)
 		}
 	})
+}
+
+// duplicate takes the consequences of another node's announcing an address that this one does.
+func (w *world) duplicate(a netip.Addr, node string, seen time.Time) {
+	if !w.concede(a, node, seen) {
+		w.dispute(a, node, seen)
+	}
+	if w.gossip.Peers[node].Presence != announce.Gone {
+		return
+	}
+	if w.witnessed[node].IsZero() {
+		w.changed(true)
+		w.retell++
+	}
+	w.witnessed[node] = seen
 }
 
 // reconsider has an address decided about anew.
@@ -135,12 +144,21 @@ func (w *world) forget(now time.Time) {
 		clear(w.doubted)
 		w.changed(true)
 	}
+	w.forgetSights(now)
+}
+
+// forgetSights forgets which other nodes were seen to announce something.
+func (w *world) forgetSights(now time.Time) {
+	maps.DeleteFunc(w.disputed, func(_ netip.Addr, first time.Time) bool { return !first.Add(forgetAfter).After(now) })
 	for a, s := range w.elsewhere {
 		if s.node == w.self && len(w.sharers[a]) > 0 {
 			continue
 		}
-		if !s.at.Add(witnessFor).After(now) || w.gossip.Peers[s.node].Presence == announce.Gone && w.witnessed[s.node].IsZero() {
-			delete(w.elsewhere, a)
+		late := !s.at.Add(witnessFor).After(now)
+		if late || w.gossip.Peers[s.node].Presence == announce.Gone && w.witnessed[s.node].IsZero() {
+			if delete(w.elsewhere, a); late && s.node != w.self { // it may announce it still: this one asks
+				w.doubted[a], w.returning, w.tie = true, now.Add(insist), false
+			}
 			w.reconsider(a)
 		}
 	}

@@ -122,7 +122,7 @@ func TestStranger(t *testing.T) {
 				{time.Second, sighted(second, false)}, {witnessFor, nothing}, {time.Hour, nothing},
 			},
 			[]string{
-				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1", "4s retell=1",
+				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1", "31s retell=1",
 				"1m31s fresh web: Announced node-1 retell=1",
 			},
 		},
@@ -134,7 +134,7 @@ func TestStranger(t *testing.T) {
 			},
 			[]string{
 				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1",
-				"2s duplicate node-2", "4s retell=1", "1m32s fresh web: Announced node-1 retell=1",
+				"2s duplicate node-2", "31s retell=1", "1m32s fresh web: Announced node-1 retell=1",
 			},
 		},
 		"FoundOut": {
@@ -144,8 +144,8 @@ func TestStranger(t *testing.T) {
 				{time.Second, sighted(second, false)}, {10 * time.Second, found(announce.Alive)}, {time.Second, found(announce.Gone)}, {time.Hour, nothing},
 			},
 			[]string{
-				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1", "4s retell=1",
-				"11s web: Announced node-2 retell=1", "12s fresh web: Announced node-1 retell=1",
+				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1",
+				"11s yielding web: Announced node-2 retell=1", "12s fresh web: Announced node-1 retell=1",
 			},
 		},
 	}

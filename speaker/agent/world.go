@@ -56,6 +56,8 @@ type world struct {
 	// doubted are the addresses that this is about; doubt says that they are still to be noted.
 	doubted map[netip.Addr]bool
 	doubt   bool
+	// disputed says of addresses since when another node is seen to announce them as well.
+	disputed map[netip.Addr]time.Time
 	// elsewhere says of addresses who announces them, though something else is recorded: another node that was seen
 	// to when this one returned, or this node in place of one that is gone.
 	elsewhere map[netip.Addr]sight
@@ -76,7 +78,7 @@ func newWorld(self string) *world {
 	return &world{
 		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
 		strangers: map[netip.Addr]Stranger{}, asks: map[netip.Addr]time.Time{}, witnessed: map[string]time.Time{},
-		elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{},
+		elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{}, disputed: map[netip.Addr]time.Time{},
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key][]part{},

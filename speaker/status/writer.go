@@ -28,7 +28,7 @@ import (
 const writers = 4
 
 // slowest is how rarely, at least, a write is tried that fails again and again.
-const slowest = 30 * time.Second
+const slowest = 5 * time.Second
 
 // disagree is how long to wait before what another speaker has written is written over.
 const disagree = time.Second
