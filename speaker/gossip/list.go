@@ -65,6 +65,7 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	c.Transport = t
 	ml, err := memberlist.Create(c)
 	if err != nil {
+		h.stop()
 		return nil, errors.Join(err, t.Shutdown())
 	}
 	return &members{ml, keyring, d, h}, nil

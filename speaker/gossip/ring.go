@@ -70,6 +70,14 @@ type letter struct {
 	about string
 }
 
+func letters(to []string, about string) []letter {
+	out := make([]letter, len(to))
+	for i := range to {
+		out[i] = letter{to[i], about}
+	}
+	return out
+}
+
 func newRing(self string) *ring {
 	return &ring{self: self, names: []string{self}, doubts: map[string]*doubt{}, heard: map[string]time.Time{}}
 }
@@ -182,24 +190,17 @@ func (r *ring) do(now time.Time) (out []letter, again time.Time) {
 	if len(r.names) < 2 {
 		return nil, now.Add(time.Hour)
 	}
-	for _, name := range r.greeted {
-		out = append(out, letter{to: name})
-	}
-	r.greeted = nil
+	out, r.greeted = letters(r.greeted, ""), nil
 	if !now.Before(r.next) {
 		r.last, r.next = now, now.Add(r.pace())
 		if !now.Before(r.formerUntil) {
 			r.former = nil
 		}
-		for _, name := range slices.Concat(r.after, r.former) {
-			out = append(out, letter{to: name})
-		}
+		out = append(out, letters(slices.Concat(r.after, r.former), "")...)
 	}
 	if r.refute && now.Sub(r.refuted) >= nearly {
 		r.refute, r.refuted = false, now
-		for _, name := range r.others() {
-			out = append(out, letter{to: name})
-		}
+		out = append(out, letters(r.others(), "")...)
 	}
 	look := []time.Time{r.next}
 	if r.before != "" {
@@ -229,11 +230,7 @@ func (r *ring) doubting(name string, d *doubt) []letter {
 	if d.ours && d.told < tellings {
 		to = r.others()
 	}
-	out := make([]letter, len(to))
-	for i := range to {
-		out[i] = letter{to[i], name}
-	}
-	return out
+	return letters(to, name)
 }
 
 // pause is how long to wait before a doubt is told again: soon at first, as packets get lost.

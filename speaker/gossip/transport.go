@@ -16,11 +16,9 @@ import (
 // transport is UDP and TCP at one address. Memberlist's own makes a buffer of 64 KiB for each packet: with some
 // tens of them a second, that is most of what the garbage collector of an idle speaker has to do.
 type transport struct {
-	at  netip.AddrPort
-	udp *udp
-	tcp *net.TCPListener
-	// hear takes the packets that are not memberlist's.
-	hear    func(packet []byte)
+	at      netip.AddrPort
+	udp     *udp
+	tcp     *net.TCPListener
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	group   errgroup.Group
@@ -50,9 +48,9 @@ func newTransport(at netip.AddrPort) (*transport, error) {
 	return t, nil
 }
 
+// start receives until the transport is closed. The packets that are not memberlist's are for hear.
 func (t *transport) start(hear func(packet []byte)) {
-	t.hear = hear
-	t.group.Go(func() error { return t.repeat(t.receive(make([]byte, 1<<16))) })
+	t.group.Go(func() error { return t.repeat(t.receive(make([]byte, 1<<16), hear)) })
 	t.group.Go(func() error { return t.repeat(t.accept) })
 }
 
@@ -71,14 +69,14 @@ func (t *transport) repeat(do func() error) error {
 	}
 }
 
-func (t *transport) receive(buffer []byte) func() error {
+func (t *transport) receive(buffer []byte, hear func(packet []byte)) func() error {
 	return func() error {
 		n, from, err := t.udp.receive(buffer)
 		if err != nil || n == 0 {
 			return err
 		}
 		if buffer[0] == heartbeat {
-			t.hear(buffer[:n])
+			hear(buffer[:n])
 			return nil
 		}
 		select {

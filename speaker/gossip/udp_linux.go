@@ -70,17 +70,20 @@ func (u *udp) send(b []byte, to netip.AddrPort) error {
 
 func (u *udp) Close() error { return u.conn.Close() }
 
-// sockaddr4 and sockaddr6 are one address as the kernel reads it: ports and addresses in network byte order.
+// port is one of a socket address: in network byte order, whatever the machine's.
+func port(p *uint16) []byte { return (*[2]byte)(unsafe.Pointer(p))[:] }
+
+// sockaddr is an address as the kernel reads it.
 func sockaddr(a netip.AddrPort) (sa unix.RawSockaddrAny, size uintptr) {
 	if a.Addr().Is4() {
 		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
 		in.Family, in.Addr = unix.AF_INET, a.Addr().As4()
-		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&in.Port))[:], a.Port())
+		binary.BigEndian.PutUint16(port(&in.Port), a.Port())
 		return sa, unix.SizeofSockaddrInet4
 	}
 	in := (*unix.RawSockaddrInet6)(unsafe.Pointer(&sa))
 	in.Family, in.Addr = unix.AF_INET6, a.Addr().As16()
-	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&in.Port))[:], a.Port())
+	binary.BigEndian.PutUint16(port(&in.Port), a.Port())
 	return sa, unix.SizeofSockaddrInet6
 }
 
@@ -88,10 +91,10 @@ func addrPort(sa *unix.RawSockaddrAny) netip.AddrPort {
 	switch sa.Addr.Family {
 	case unix.AF_INET:
 		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&in.Port))[:]))
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), binary.BigEndian.Uint16(port(&in.Port)))
 	case unix.AF_INET6:
 		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(sa))
-		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr), binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&in.Port))[:]))
+		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr), binary.BigEndian.Uint16(port(&in.Port)))
 	default:
 		return netip.AddrPort{}
 	}
