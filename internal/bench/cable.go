@@ -30,7 +30,7 @@ func (b *layer2) outage(ctx context.Context) error {
 		if err := b.Start(lab.APIServer); err != nil {
 			return f, err
 		}
-		return f, b.Wake()
+		return f, b.Wake(ctx)
 	})
 }
 

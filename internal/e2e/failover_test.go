@@ -34,7 +34,7 @@ func TestFailover(t *testing.T) {
 			}
 		}},
 		ordeal{name: "CableWithoutAPIServer", reason: "nor has the API server", limit: sudden, do: func(s *story, node string) func() {
-			s.Cleanup(func() { s.check(s.Wake()) })
+			s.Cleanup(func() { s.check(s.Wake(context.Background())) })
 			s.must(s.Stop(lab.APIServer))
 			time.Sleep(2 * second)
 			replug := pulled(s, node)

@@ -24,14 +24,22 @@ func (l *Lab) Restart(component string) error {
 	return errors.Join(l.Stop(component), l.Start(component))
 }
 
-// Wake restarts the components of Kubernetes, which after an outage of the API server may look away for up to a minute.
-func (l *Lab) Wake() error {
+// Wake restarts the components of Kubernetes, which after an outage of the API server may look away for up to a minute,
+// and waits until the nodes reach the API server by its Service again.
+func (l *Lab) Wake(ctx context.Context) error {
 	components := []string{ControllerManager, Scheduler}
 	for _, node := range l.Nodes() {
 		components = append(components, node+"/"+Kubelet, node+"/"+KubeProxy)
 	}
 	for _, c := range components {
 		if err := l.Restart(c); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for _, node := range l.Nodes() {
+		if err := l.waitProxy(ctx, node); err != nil {
 			return err
 		}
 	}
