@@ -72,12 +72,26 @@ func (b *layer2) planned(ctx context.Context) error {
 				return err
 			}
 			progressf("%s %d: %d of %d pages lost, longest gap %s", w.what, i+1, len(seen.Failed()), len(seen), seen.Gap())
+			for _, lost := range seen.Failed() {
+				progressf("lost at %s after %s: %s", lost.At, lost.Took, lost.Err)
+			}
 			all = append(all, seen)
 		}
-		rowOf(all, w.what+": pages lost", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed())) })
+		rowOf(all, w.what+": pages lost, of new connections", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed()) - cut(a)) })
+		rowOf(all, "the same: pages lost, of connections under way as the address moved", "", "%.0f", func(a gauge.Attempts) float64 { return float64(cut(a)) })
 		rowOf(all, "the same: longest time without a page", "100 ms", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Gap()) })
 	}
 	return nil
+}
+
+// cut is how many connections were reset.
+func cut(all gauge.Attempts) (n int) {
+	for _, lost := range all.Failed() {
+		if lost.Cut() {
+			n++
+		}
+	}
+	return n
 }
 
 func (b *layer2) work(ctx context.Context, do, undo func(node string) [][]string) (gauge.Attempts, error) {

@@ -2,7 +2,9 @@ package gauge
 
 import (
 	"cmp"
+	"errors"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -14,6 +16,10 @@ type Attempt struct {
 	Took time.Duration
 	Err  error
 }
+
+// Cut reports whether a connection was there and was reset: what becomes of one that is under way while an address moves to
+// another node, which knows nothing of it (kube-proxy has no state for it there).
+func (a Attempt) Cut() bool { return errors.Is(a.Err, syscall.ECONNRESET) }
 
 func (a Attempt) end() time.Duration { return a.At + a.Took }
 

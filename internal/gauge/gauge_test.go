@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +68,19 @@ func TestGap(t *testing.T) {
 				t.Errorf("%s: %d failed, want %d", c.reason, got, c.failed)
 			}
 		})
+	}
+}
+
+func TestCut(t *testing.T) {
+	for err, want := range map[error]bool{
+		&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}:      true,
+		&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}: false,
+		context.DeadlineExceeded: false,
+		nil:                      false,
+	} {
+		if got := (Attempt{Err: err}).Cut(); got != want {
+			t.Errorf("%v: cut is %t, want %t", err, got, want)
+		}
 	}
 }
 

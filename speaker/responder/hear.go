@@ -15,9 +15,15 @@ type claim struct {
 	socket *socket
 }
 
-// defendInterval is how long an address that was defended is not defended
-// again (RFC 5227, section 2.4(b)): two who insist would fill the link.
-const defendInterval = 10 * time.Second
+const (
+	// defendInterval is how long an address that was defended is not defended
+	// again (RFC 5227, section 2.4(b)): two who insist would fill the link.
+	defendInterval = 10 * time.Second
+	// defendAfter is how long it is not defended at all: in a hand-over the
+	// successor may claim it before this node has heard of that, and neighbours
+	// would be called back, and off again.
+	defendAfter = 500 * time.Millisecond
+)
 
 // hear takes the consequences of a claim.
 func (l *loop) hear(c claim) {
@@ -40,7 +46,7 @@ func (l *loop) hear(c claim) {
 	default:
 		if e.mode.Announced() && now.Sub(e.defended) >= defendInterval {
 			e.defended = now
-			l.schedule.hasten(target{c.socket.link.Index, c.Addr}, now)
+			l.schedule.hasten(target{c.socket.link.Index, c.Addr}, now.Add(defendAfter))
 		}
 		if e.sight(c.MAC, now) {
 			l.see(c, false)

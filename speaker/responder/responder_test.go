@@ -163,6 +163,8 @@ func TestAnswers(t *testing.T) {
 		r.links["eth0"].send(t, r.ask(r.them, r.other))
 		synctest.Wait()
 		expect(t, "asked for others'", nil, r.links["eth0"].sent())
+		time.Sleep(5 * time.Second)
+		r.links["eth0"].sent() // the rest of the burst
 		for i, claim := range r.claim {
 			r.links["eth0"].send(t, claim(r.other, theirMAC))
 			synctest.Wait()
@@ -172,6 +174,9 @@ func TestAnswers(t *testing.T) {
 				want = nil
 			}
 			r.links["eth0"].send(t, claim(r.vip, theirMAC))
+			synctest.Wait()
+			expect(t, "somebody else's claim of ours is not defended against at once", nil, r.links["eth0"].sent())
+			time.Sleep(defendAfter)
 			synctest.Wait()
 			expect(t, "somebody else's claim of ours is never answered, and defended against once", want, r.links["eth0"].sent())
 		}

@@ -106,11 +106,14 @@ func (s *schedule) restart(t target, course []step, now time.Time) {
 	}
 }
 
-// hasten has the next step of a target done now.
-func (s *schedule) hasten(t target, now time.Time) {
+// hasten has the next step of a target done by some time, before others.
+func (s *schedule) hasten(t target, by time.Time) {
 	if j, ok := s.jobs[t]; ok {
 		heap.Remove(j.queue, j.index)
-		j.at, j.urgency = now, urgent
+		if by.Before(j.at) {
+			j.at = by
+		}
+		j.urgency = urgent
 		s.later.add(j)
 	}
 }

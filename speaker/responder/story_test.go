@@ -161,14 +161,16 @@ func TestStories(t *testing.T) {
 			[]string{"0s probe", "50ms seen 3 probing"}},
 		"FreshRival": {"who probes too is let go first (RFC 5227, section 2.1.1)", []event{desire(announce.Fresh), wait(50 * ms), probed, wait(10 * time.Second)},
 			[]string{"0s probe", "50ms seen 2 probing"}},
-		"FreshOver": {"afterwards it is like any other", []event{desire(announce.Fresh), wait(5 * time.Second), claimed(strangerMAC), wait(ms)},
-			append(slices.Clone(probing), "5s claim", "5s seen 3")},
+		"FreshOver": {"afterwards it is like any other", []event{desire(announce.Fresh), wait(5 * time.Second), claimed(strangerMAC), wait(time.Second)},
+			append(slices.Clone(probing), "5s seen 3", "5.5s claim")},
 
 		"Defended": {"once in ten seconds; told once a second", after(
-			claimed(strangerMAC), wait(500*ms), claimed(strangerMAC), wait(600*ms), claimed(strangerMAC), wait(9*time.Second), claimed(strangerMAC), wait(ms)),
-			and("5s claim", "5s seen 3", "6.1s seen 3", "15.1s claim", "15.1s seen 3")},
-		"TwoStrangers":  {"each is told of", after(claimed(strangerMAC), claimed(theirMAC), wait(ms)), and("5s claim", "5s seen 3", "5s seen 2")},
-		"DefendedEarly": {"the next of the burst comes at once", []event{desire(announce.Own), wait(500 * ms), claimed(strangerMAC), wait(5 * time.Second)}, []string{"0s claim", "300ms claim", "500ms claim", "500ms seen 3", "2.5s claim"}},
+			claimed(strangerMAC), wait(400*ms), claimed(strangerMAC), wait(700*ms), claimed(strangerMAC), wait(9*time.Second), claimed(strangerMAC), wait(time.Second)),
+			and("5s seen 3", "5.5s claim", "6.1s seen 3", "15.1s seen 3", "15.6s claim")},
+		"TwoStrangers":  {"each is told of", after(claimed(strangerMAC), claimed(theirMAC), wait(time.Second)), and("5s seen 3", "5s seen 2", "5.5s claim")},
+		"DefendedEarly": {"the next of the burst comes earlier", []event{desire(announce.Own), wait(1200 * ms), claimed(strangerMAC), wait(5 * time.Second)}, []string{"0s claim", "300ms claim", "1s claim", "1.2s seen 3", "1.7s claim"}},
+		"DefendedSoon":  {"the next of the burst would come earlier still", []event{desire(announce.Own), wait(200 * ms), claimed(strangerMAC), wait(5 * time.Second)}, []string{"0s claim", "200ms seen 3", "300ms claim", "1s claim", "3s claim"}},
+		"NotDefended":   {"it was the successor, and this node hears of it only now", after(claimed(theirMAC), wait(400*ms), desire(announce.Yielding), wait(time.Minute)), and("5s seen 2")},
 
 		"Yielding":        {"answered for until the new node claims it, and not told of", after(desire(announce.Yielding), wait(50*ms), asked, wait(50*ms), claimed(theirMAC), asked, wait(2*time.Minute)), and("5.05s answer")},
 		"YieldingOwn":     {"our own frames may come back to us", after(desire(announce.Yielding), wait(50*ms), claimed(ourMAC), asked, wait(50*ms)), and("5.05s answer")},
