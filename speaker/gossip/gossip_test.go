@@ -210,3 +210,33 @@ func TestAnswers(t *testing.T) {
 		t.Error("heard after the end")
 	}
 }
+
+// What another says of itself is heard at once, not only with what memberlist gossips.
+func TestMessage(t *testing.T) {
+	w := said{Word{Impaired: true, Links: []string{"eth0", "eth1"}}, 7}
+	b := message("node-2", w)
+	late := message("node-2", said{Word{Links: []string{}}, 6})
+	for i := range 1 + len("node-2") {
+		if name, _, ok := decodeMessage(b[:i]); ok {
+			t.Errorf("%x is of %q", b[:i], name)
+		}
+	}
+
+	h, err := newHeart("node-1", make([]byte, 16), func([]byte, netip.AddrPort) {}, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.stop()
+	news := 0
+	at := netip.MustParseAddrPort("192.0.2.2:1")
+	d := &delegate{self: "node-1", changed: func() { news++ }, heart: h, alive: map[string]neighbour{"node-1": {}, "node-2": {at: at}}}
+	for _, b := range [][]byte{nil, {9, 'x'}, message("node-3", w), b, late} {
+		d.NotifyMsg(b)
+	}
+	if got := d.alive["node-2"]; !got.word.equal(w.Word) || got.at != at || len(d.alive) != 2 || news == 0 {
+		t.Errorf("alive are %v, after %d news", d.alive, news)
+	}
+	if got := d.others(); len(got) != 1 || got[0] != at {
+		t.Errorf("others are at %s", got)
+	}
+}

@@ -3,6 +3,7 @@ package gossip
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"hash"
 	"maps"
 	"net/netip"
 	"slices"
@@ -19,14 +20,24 @@ type heart struct {
 	ring  *ring
 	seals []seal
 	addrs map[string]netip.AddrPort
-	timer *time.Timer
 	ended bool
+
+	alarm *alarm
+	woken sync.WaitGroup
 }
 
-func newHeart(self string, key []byte, send func([]byte, netip.AddrPort), changed func()) *heart {
-	h := &heart{send: send, changed: changed, ring: newRing(self), seals: []seal{sealOf(key)}}
-	h.timer = time.AfterFunc(time.Hour, func() { h.do(func(time.Time) {}) })
-	return h
+func newHeart(self string, key []byte, send func([]byte, netip.AddrPort), changed func()) (*heart, error) {
+	a, err := newAlarm()
+	if err != nil {
+		return nil, err
+	}
+	h := &heart{send: send, changed: changed, ring: newRing(self), seals: []seal{sealOf(key)}, alarm: a}
+	h.woken.Go(func() {
+		for a.wait() == nil {
+			h.do(func(time.Time) {})
+		}
+	})
+	return h, nil
 }
 
 // do changes the ring, and sends what follows.
@@ -42,7 +53,7 @@ func (h *heart) do(change func(now time.Time)) {
 	for _, l := range out {
 		h.send(h.seals[0].letter(h.ring.self, l.about), h.addrs[l.to])
 	}
-	h.timer.Reset(again.Sub(now))
+	h.alarm.set(again.Sub(now))
 	news := !slices.Equal(doubts, h.doubts())
 	h.mu.Unlock()
 	if news {
@@ -56,7 +67,7 @@ func (h *heart) hear(packet []byte) {
 		for _, s := range h.seals {
 			if from, about, ok := s.open(packet); ok {
 				if about != "" {
-					h.ring.doubted(about, now)
+					h.ring.doubted(about, from, now)
 				} else {
 					h.ring.beat(from, now)
 				}
@@ -91,6 +102,15 @@ func (h *heart) doubts() []string {
 	return slices.Sorted(maps.Keys(h.ring.doubts))
 }
 
+// leave has all others doubt this one, that ends.
+func (h *heart) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, to := range h.ring.others() {
+		h.send(h.seals[0].letter(h.ring.self, h.ring.self), h.addrs[to])
+	}
+}
+
 // rekey seals by another key. What is sealed by a former one is heard until forget.
 func (h *heart) rekey(key []byte) {
 	h.mu.Lock()
@@ -106,14 +126,16 @@ func (h *heart) forget() {
 
 func (h *heart) stop() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.ended = true
-	h.timer.Stop()
+	h.mu.Unlock()
+	h.alarm.close()
+	h.woken.Wait()
 }
 
 // seal is a key that letters are authenticated by: HMAC-SHA256 (RFC 2104). They are not encrypted, as they say nothing
 // that is not seen on the wire anyway: which nodes there are.
-type seal []byte
+// One goroutine uses it at a time.
+type seal struct{ mac hash.Hash }
 
 const (
 	// heartbeat is the first byte of a letter. Memberlist's packets begin with the version of their encryption, which is 0 or 1.
@@ -125,26 +147,27 @@ const (
 func sealOf(key []byte) seal {
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte("fairlead heartbeat"))
-	return m.Sum(nil)
+	return seal{hmac.New(sha256.New, m.Sum(nil))}
 }
 
-func (s seal) sum(b []byte) []byte {
-	m := hmac.New(sha256.New, s)
-	m.Write(b)
-	return m.Sum(nil)
+// sum appends that of b to a slice.
+func (s seal) sum(to, b []byte) []byte {
+	s.mac.Reset()
+	s.mac.Write(b)
+	return s.mac.Sum(to)
 }
 
 // letter writes a heartbeat, or a doubt about another: a byte, the length of the sender's name, both names, the seal.
 func (s seal) letter(from, about string) []byte {
-	b := append([]byte{heartbeat, byte(len(from))}, from...)
-	b = append(b, about...)
-	return append(b, s.sum(b)...)
+	b := make([]byte, 0, 2+len(from)+len(about)+sealSize)
+	b = append(append(append(b, heartbeat, byte(len(from))), from...), about...)
+	return s.sum(b, b)
 }
 
 // open reads a letter.
 func (s seal) open(packet []byte) (from, about string, ok bool) {
 	n := len(packet) - sealSize
-	if n < 2 || packet[0] != heartbeat || n < 2+int(packet[1]) || !hmac.Equal(packet[n:], s.sum(packet[:n])) {
+	if n < 2 || packet[0] != heartbeat || n < 2+int(packet[1]) || !hmac.Equal(packet[n:], s.sum(nil, packet[:n])) {
 		return "", "", false
 	}
 	names := string(packet[2:n])

@@ -30,13 +30,12 @@ type list interface {
 	close()
 }
 
-// Memberlist's own detection, by probes, is the slow one: a ring of heartbeats is there before it.
+// Memberlist is slow, so that it rarely wakes: the ring of heartbeats finds out before it, and what is urgent is told all directly.
 const (
-	probeInterval  = time.Second
+	probeInterval  = 2 * time.Second
 	probeTimeout   = 500 * time.Millisecond
-	gossipInterval = 200 * time.Millisecond // nothing is sent where there is no news
+	gossipInterval = time.Second
 	tcpTimeout     = 500 * time.Millisecond
-	farewell       = 200 * time.Millisecond
 )
 
 type members struct {
@@ -57,10 +56,14 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	if err != nil {
 		return nil, err
 	}
-	h := newHeart(name, key, t.send, changed)
+	h, err := newHeart(name, key, t.send, changed)
+	if err != nil {
+		return nil, errors.Join(err, t.Shutdown())
+	}
 	t.start(h.hear)
-	d := &delegate{changed: changed, heart: h, alive: map[string]neighbour{}}
-	d.word.Store(&word)
+	d := &delegate{self: name, changed: changed, heart: h, alive: map[string]neighbour{}}
+	first := word.after(said{}, time.Now())
+	d.word.Store(&first)
 	c := configOf(name, keyring, d, l)
 	c.Transport = t
 	ml, err := memberlist.Create(c)
@@ -89,7 +92,7 @@ func (m *members) alive() map[string]Word {
 	defer m.node.mu.Unlock()
 	out := make(map[string]Word, len(m.node.alive))
 	for name, n := range m.node.alive {
-		out[name] = n.word
+		out[name] = n.word.Word
 	}
 	for _, name := range m.heart.doubted() {
 		delete(out, name)
@@ -102,9 +105,13 @@ func (m *members) join(at netip.AddrPort) error {
 	return err
 }
 
-func (m *members) say(w Word) {
+func (m *members) say(word Word) {
+	w := word.after(*m.node.word.Load(), time.Now())
 	m.node.word.Store(&w)
 	_ = m.UpdateNode(time.Millisecond) // the time is for waiting until it is sent, which nobody does
+	for _, at := range m.node.others() {
+		_ = m.SendToAddress(memberlist.Address{Addr: at.String()}, message(m.node.self, w)) // whoever misses it is told by gossip
+	}
 }
 
 func (m *members) rekey(key []byte) error {
@@ -126,7 +133,7 @@ func (m *members) forget() {
 }
 
 func (m *members) close() {
-	_ = m.Leave(farewell) // whoever is not told finds out
+	m.heart.leave() // not by memberlist, which would wait until it gossips
 	_ = m.Shutdown()
 	m.heart.stop()
 }
@@ -134,7 +141,8 @@ func (m *members) close() {
 // delegate speaks for this node and hears of the others. Who is alive is noted as memberlist tells it, since
 // the nodes that it lists change while they are read.
 type delegate struct {
-	word    atomic.Pointer[Word]
+	self    string
+	word    atomic.Pointer[said]
 	changed func()
 	heart   *heart
 	mu      sync.Mutex
@@ -142,15 +150,28 @@ type delegate struct {
 }
 
 type neighbour struct {
-	word Word
+	word said
 	at   netip.AddrPort
 }
 
 func (d *delegate) NodeMeta(int) []byte           { return d.word.Load().encode() }
-func (*delegate) NotifyMsg([]byte)                {}
 func (*delegate) GetBroadcasts(int, int) [][]byte { return nil }
 func (*delegate) LocalState(bool) []byte          { return nil }
 func (*delegate) MergeRemoteState([]byte, bool)   {}
+
+// NotifyMsg hears what another says of itself, before gossip tells. It may come late: memberlist takes the latest packets first, and
+// the kernel holds some back until it knows whither.
+func (d *delegate) NotifyMsg(b []byte) {
+	name, w, ok := decodeMessage(b)
+	if !ok {
+		return
+	}
+	d.note(func() {
+		if n, known := d.alive[name]; known && w.stamp > n.word.stamp {
+			d.alive[name] = neighbour{w, n.at}
+		}
+	})
+}
 
 func (d *delegate) NotifyJoin(n *memberlist.Node) {
 	at, _ := netip.AddrFromSlice(n.Addr)
@@ -169,6 +190,18 @@ func (d *delegate) note(change func()) {
 	d.mu.Unlock()
 	d.heart.living(addrs)
 	d.changed()
+}
+
+// others returns where the others are.
+func (d *delegate) others() (out []netip.AddrPort) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, n := range d.alive {
+		if name != d.self {
+			out = append(out, n.at)
+		}
+	}
+	return out
 }
 
 func (*delegate) AckPayload() []byte { return nil }

@@ -135,14 +135,14 @@ func (r *ring) alive(name string, now time.Time) bool {
 	return true
 }
 
-// doubted notes that somebody doubts one of the living.
-func (r *ring) doubted(name string, now time.Time) {
+// doubted notes that somebody doubts one of the living. Who leaves doubts itself; should some miss that, the next tells all.
+func (r *ring) doubted(name, by string, now time.Time) {
 	if name == r.self {
 		r.refute = true
 		return
 	}
-	if r.knows(name) && r.doubts[name] == nil && now.Sub(r.heard[name]) >= late {
-		r.doubts[name] = &doubt{next: now.Add(beatInterval)}
+	if leaves := name == by; r.knows(name) && r.doubts[name] == nil && (leaves || now.Sub(r.heard[name]) >= late) {
+		r.doubts[name] = &doubt{ours: leaves && name == r.before, next: now.Add(beatInterval)}
 		r.turn(now, 0)
 	}
 }

@@ -76,7 +76,7 @@ func (w *rings) run(d time.Duration, each ...func()) {
 			case to.hung || w.now.Before(m.at):
 				left = append(left, m)
 			case m.about != "":
-				to.doubted(m.about, w.now)
+				to.doubted(m.about, m.from, w.now)
 				woken[m.to] = true
 			default:
 				to.beat(m.from, w.now)
@@ -213,6 +213,34 @@ func TestRingLosesSome(t *testing.T) {
 				}
 				w.run(3*time.Second, w.calm)
 			}
+		}
+	}
+}
+
+// Who leaves is doubted by all at once, even by those who miss that it says so.
+func TestRingLeaves(t *testing.T) {
+	for _, n := range sizes {
+		for _, lost := range []float64{0, 0.5} {
+			w := ringsOf(t, n)
+			w.met()
+			names := slices.Sorted(maps.Keys(w.all))
+			i := w.rand.IntN(n)
+			name, next := names[i], names[(i+1)%n]
+			for _, to := range w.all[name].others() {
+				if to == next || w.rand.Float64() >= lost {
+					w.mail = append(w.mail, mail{letter{to, name}, name, w.now})
+				}
+			}
+			w.all[name].dead = true
+			within := 5 * time.Millisecond
+			if lost > 0 {
+				within += beatInterval
+			}
+			w.run(within, w.calm)
+			if by := w.doubters(name); len(by) != n-1 {
+				t.Errorf("of %d, %s has left, and is doubted by %v only", n, name, by)
+			}
+			w.run(3*time.Second, w.calm)
 		}
 	}
 }

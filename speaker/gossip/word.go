@@ -2,7 +2,9 @@ package gossip
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // A Word is what a speaker says of itself to the others. It travels with the news that
@@ -25,31 +27,57 @@ const (
 	wordLimit = 512
 )
 
-// encode writes a Word: a version, words about its state, and its interfaces. Names that do not
+// said is a Word as it was said: of two, the one with the greater stamp is the later one.
+type said struct {
+	Word
+	stamp int64
+}
+
+// after returns a Word as it is said after another, with the time as its stamp.
+func (w Word) after(was said, now time.Time) said { return said{w, max(was.stamp+1, now.UnixNano())} }
+
+// encode writes what is said: a version, words about its state, its interfaces, and the stamp. Names that do not
 // fit are left out altogether: then others go by what the API server says of them.
-func (w Word) encode() []byte {
-	fields := []string{version, "", ""}
+func (w said) encode() []byte {
+	fields := []string{version, "", "", strconv.FormatInt(w.stamp, 10)}
 	if w.Impaired {
 		fields[1] = impaired
 	}
-	if links := "=" + strings.Join(w.Links, ","); w.Links != nil && len(links)+len(version)+len(impaired)+2 <= wordLimit {
+	if links := "=" + strings.Join(w.Links, ","); w.Links != nil && len(links)+len(version)+len(impaired)+len(fields[3])+3 <= wordLimit {
 		fields[2] = links
 	}
 	return []byte(strings.Join(fields, ";"))
 }
 
-// decode reads a Word. What it does not understand, a newer version's perhaps, says nothing.
-func decode(b []byte) Word {
+// message writes what a speaker says of itself, with its name before it.
+func message(name string, w said) []byte {
+	return slices.Concat([]byte{byte(len(name))}, []byte(name), w.encode())
+}
+
+// decodeMessage reads a message.
+func decodeMessage(b []byte) (name string, w said, ok bool) {
+	if len(b) == 0 || len(b)-1 < int(b[0]) {
+		return "", w, false
+	}
+	end := 1 + int(b[0])
+	return string(b[1:end]), decode(b[end:]), true
+}
+
+// decode reads what was said. What it does not understand, a newer version's perhaps, says nothing; older versions have no stamp.
+func decode(b []byte) said {
 	fields := strings.Split(string(b), ";")
 	if len(fields) < 3 || fields[0] != version {
-		return Word{}
+		return said{}
 	}
-	w := Word{Impaired: fields[1] == impaired}
+	w := said{Word: Word{Impaired: fields[1] == impaired}}
 	if names, ok := strings.CutPrefix(fields[2], "="); ok {
 		w.Links = []string{}
 		if names != "" {
 			w.Links = strings.Split(names, ",")
 		}
+	}
+	if len(fields) > 3 {
+		w.stamp, _ = strconv.ParseInt(fields[3], 10, 64)
 	}
 	return w
 }
