@@ -41,6 +41,11 @@ func (r *Report) Says(c *metav1.Condition, record map[netip.Addr][]string) bool 
 	return true
 }
 
+// equal reports whether two Reports of a Service say the same; who announces is part of the message.
+func (r *Report) equal(o *Report) bool {
+	return r.Status == o.Status && r.Reason == o.Reason && r.Message == o.Message
+}
+
 // reportOf returns what a node has to say of a Service; false if another node reports, or none.
 func reportOf(of []announce.Announcement, nodes []announce.Node, self string) (Report, bool) {
 	if len(of) == 0 || reporter(of, firstHealthy(nodes)) != self {

@@ -30,7 +30,8 @@ const writers = 4
 // slowest is how rarely, at least, a write is tried that fails again and again.
 const slowest = 5 * time.Second
 
-// disagree is how long to wait before what another speaker has written is written over.
+// disagree is how long to wait before what another speaker has written is written over: two that see different things must not
+// write in turns all the time.
 const disagree = time.Second
 
 // catchUp is how long a newer version of a Service may be on its way here.
@@ -107,14 +108,20 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 			delete(w.reports, u.Service)
 			continue
 		}
-		if w.reports[u.Service] = r; !r.Says(u.Announced, u.Record) || u.Contested && len(u.Conflicts) == 0 {
+		before, same := w.reports[u.Service]
+		same = same && before.equal(&r)
+		w.reports[u.Service] = r
+		switch says := r.Says(u.Announced, u.Record); {
+		case !says && same:
+			w.queue.AddAfter(u.Service, disagree)
+		case !says, u.Contested && len(u.Conflicts) == 0:
 			w.queue.Add(u.Service)
 		}
 	}
 }
 
 // Seen has a Service written again if it does not say what it should: another speaker, which
-// knew less, may have written it. Not at once: two that do not agree must not write in turns all the time.
+// knew less, may have written it.
 func (w *Writer) Seen(k announce.Key, c *metav1.Condition, record map[netip.Addr][]string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
