@@ -12,6 +12,8 @@ type job struct {
 	course  []step // what remains of it; then refreshes
 	at      time.Time
 	urgency urgency // of the next step
+	// refreshes is how many there have been.
+	refreshes int
 
 	queue *queue // in which it is
 	index int

@@ -147,6 +147,9 @@ func (s *schedule) due(now time.Time) *job {
 // done counts what was due as done.
 func (s *schedule) done(j *job, now time.Time) {
 	heap.Remove(j.queue, j.index)
+	if j.next().act == actRefresh {
+		j.refreshes++
+	}
 	j.course = j.course[min(1, len(j.course)):]
 	s.plan(j, now)
 }

@@ -35,6 +35,9 @@ func (l *loop) frames(s *socket, j *job) [][]byte {
 	switch j.next().act {
 	case actClaim, actRefresh:
 		out, err = l.protocol.Claims(j.target.addr, s.link.MAC)
+		if j.urgency == routine && err == nil {
+			out = out[j.refreshes%len(out):][:1] // one form of a claim at a time is enough
+		}
 	case actProbe:
 		var f []byte
 		f, err = l.protocol.Probe(j.target.addr, s.link.MAC)
