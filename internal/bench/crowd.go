@@ -24,6 +24,7 @@ func (b *layer2) crowd(ctx context.Context) error {
 	if _, err := quiet(ctx, gossiping, b.speakers); err != nil {
 		return err
 	}
+	time.Sleep(rest) // whatever is done a while later
 	if err := b.idle(ctx); err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (b *layer2) idle(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	headingf("Nothing happens for %s, with %d addresses: each node's speaker, and what passes the node's interface in and out.", rest, len(b.have))
+	headingf("Nothing happens for %s, with %d addresses: each node's speaker; then for as long, what passes the node's interface in and out.", rest, len(b.have))
 	persec := func(n int) float64 { return float64(n) / rest.Seconds() }
 	rowOf(all, "RSS of a speaker", "60 MiB", "%.1f MiB", func(c calm) float64 { return mib(c.rss) })
 	rowOf(all, "CPU of a speaker, of one", "0.5 %", "%.2f %%", func(c calm) float64 { return 100 * c.cpu.Seconds() / rest.Seconds() })
@@ -62,6 +63,7 @@ func (b *layer2) idle(ctx context.Context) error {
 	return nil
 }
 
+// watchIdle looks at the process first, and then at what is sent: the sender pays for who listens.
 func (b *layer2) watchIdle(node *lab.Host) (c calm, err error) {
 	pid, err := gauge.SpeakerOn(node)
 	if err != nil {
@@ -71,11 +73,13 @@ func (b *layer2) watchIdle(node *lab.Host) (c calm, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c.traffic, err = gauge.Sniff(node, "eth0", rest, crowd); err != nil {
+	time.Sleep(rest)
+	after, err := gauge.UsageOf(pid)
+	if err != nil {
 		return c, err
 	}
-	after, err := gauge.UsageOf(pid)
 	c.cpu, c.rss = after.CPU-before.CPU, after.RSS
+	c.traffic, err = gauge.Sniff(node, "eth0", rest, crowd)
 	return c, err
 }
 

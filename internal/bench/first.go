@@ -104,7 +104,7 @@ func since(begin time.Time, address netip.Addr, answers map[netip.Addr]gauge.Ans
 }
 
 // gossiping is more CPU than all speakers together take in a second for each other alone.
-const gossiping = 150 * time.Millisecond
+const gossiping = 50 * time.Millisecond
 
 // burstSize is how many Services are created at a time.
 const burstSize = 1000

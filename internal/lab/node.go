@@ -127,6 +127,7 @@ func (n node) kubeletConfig() object {
 		"evictionHard":                object{"memory.available": "1Mi", "nodefs.available": "0%", "imagefs.available": "0%"},
 		"imageGCHighThresholdPercent": 100,
 		"nodeStatusUpdateFrequency":   "5s",
+		"nodeStatusReportFrequency":   "5m", // what has not changed: as by default
 		"makeIPTablesUtilChains":      false,
 		"maxPods":                     250,
 		"podLogsDir":                  n.in("pod-logs"),
