@@ -193,6 +193,7 @@ spec:
         imagePullPolicy: IfNotPresent
         env: [{name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
         readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+        resources: {requests: {cpu: 100m}} # or pages wait for containers that start on the node
 `, replicas, strings.Join(podSpec, "\n      "), lab.WebImage)
 }
 
