@@ -42,15 +42,10 @@ func (a *alarm) set(after time.Duration) {
 // wait waits until it rings. It fails when it is closed.
 func (a *alarm) wait() error {
 	var times uint64
-	var errno syscall.Errno
-	err := a.raw.Read(func(fd uintptr) bool {
+	return await(a.raw, "read", func(fd uintptr) (errno syscall.Errno) {
 		_, _, errno = unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&times)), unsafe.Sizeof(times))
-		return errno != unix.EAGAIN
+		return errno
 	})
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("read", errno)
-	}
-	return err
 }
 
 func (a *alarm) close() { _ = a.file.Close() }

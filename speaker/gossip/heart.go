@@ -50,14 +50,18 @@ func (h *heart) do(change func(now time.Time)) {
 	now, doubts := time.Now(), h.doubts()
 	change(now)
 	out, again := h.ring.do(now)
-	for _, l := range out {
-		h.send(h.seals[0].letter(h.ring.self, l.about), h.addrs[l.to])
-	}
+	h.post(out)
 	h.alarm.set(again.Sub(now))
 	news := !slices.Equal(doubts, h.doubts())
 	h.mu.Unlock()
 	if news {
 		h.changed()
+	}
+}
+
+func (h *heart) post(out []letter) {
+	for _, l := range out {
+		h.send(h.seals[0].letter(h.ring.self, l.about), h.addrs[l.to])
 	}
 }
 
@@ -106,9 +110,7 @@ func (h *heart) doubts() []string {
 func (h *heart) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, to := range h.ring.others() {
-		h.send(h.seals[0].letter(h.ring.self, h.ring.self), h.addrs[to])
-	}
+	h.post(letters(h.ring.others(), h.ring.self))
 }
 
 // rekey seals by another key. What is sealed by a former one is heard until forget.
@@ -133,8 +135,7 @@ func (h *heart) stop() {
 }
 
 // seal is a key that letters are authenticated by: HMAC-SHA256 (RFC 2104). They are not encrypted, as they say nothing
-// that is not seen on the wire anyway: which nodes there are.
-// One goroutine uses it at a time.
+// that is not seen on the wire anyway: which nodes there are. One goroutine uses it at a time.
 type seal struct{ mac hash.Hash }
 
 const (

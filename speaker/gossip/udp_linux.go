@@ -35,23 +35,31 @@ func listenUDP(at netip.AddrPort) (*udp, error) {
 // receive waits for a packet. Of one that is longer than the buffer the rest is lost.
 func (u *udp) receive(b []byte) (n int, from netip.AddrPort, err error) {
 	var sa unix.RawSockaddrAny
-	var errno syscall.Errno
-	err = u.raw.Read(func(fd uintptr) bool {
+	err = await(u.raw, "recvfrom", func(fd uintptr) (errno syscall.Errno) {
 		size := uint32(unix.SizeofSockaddrAny)
 		var r uintptr
 		r, _, errno = unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
 			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
 		n = int(r)
+		return errno
+	})
+	if err != nil {
+		return 0, from, err
+	}
+	return n, addrPort(&sa), nil
+}
+
+// await makes a system call each time that there may be something to read, until there is.
+func await(raw syscall.RawConn, name string, call func(fd uintptr) syscall.Errno) error {
+	var errno syscall.Errno
+	err := raw.Read(func(fd uintptr) bool {
+		errno = call(fd)
 		return errno != unix.EAGAIN
 	})
-	switch {
-	case err != nil:
-		return 0, from, err
-	case errno != 0:
-		return 0, from, os.NewSyscallError("recvfrom", errno)
-	default:
-		return n, addrPort(&sa), nil
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError(name, errno)
 	}
+	return err
 }
 
 // send sends a packet, or fails where it would have to wait.
