@@ -5,32 +5,11 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/fairlead-lb/fairlead/config"
 )
 
 // Quarantine is how long an address is given to nobody who does not ask for it, after a
 // Service told that a stranger uses it: a host that is not of this cluster.
 const Quarantine = 10 * time.Minute
-
-// exchange returns another address for one that a stranger uses, where the Service does not
-// insist on it. Nobody has been served on it yet, so that no connection breaks. Without
-// another, the Service keeps it: the stranger may go.
-func (st *State) exchange(r *Request, f config.Family, a netip.Addr, d *Decision) netip.Addr {
-	if !r.contests(a) || r.Kind == Claim || r.Claim != "" || d.Reason == InvalidRequest || d.Reason == FamilyMismatch {
-		return a
-	}
-	if _, insists := r.wanted(f); insists {
-		return a
-	}
-	b, why, message := st.choose(r, f, d)
-	if why != Assigned {
-		d.faultf(AddressConflict, "%s is also used by another host (see condition fairlead.io/AddressConflict), and there is no other to give: %s", a, message)
-		return a
-	}
-	d.losef("%s: it is also used by another host", a)
-	return b
-}
 
 // forgetConflicts leaves of the conflicts of a Service those of addresses that it has, or has not
 // been told yet that it has lost: what is reported otherwise is over.

@@ -9,9 +9,12 @@ import (
 )
 
 // Decide says which addresses a Service or an IPClaim has from now on. In order: what it
-// holds and may keep, unless a stranger uses it, those of the IPClaim that it names, the addresses it asks for,
+// holds and may keep, those of the IPClaim that it names, the addresses it asks for,
 // those that it may share, the pool it asks for, and the pools that admit it, by
 // priority, then name. What it holds of another's making, it may keep.
+//
+// An address is given up for another only (make before break): what one holds and does not ask for, or what belongs to no pool
+// any more, stays until there is one to have instead.
 //
 // Nothing is changed by deciding, but what the State remembers to be fast.
 func Decide(st *State, r Request) Decision {
@@ -26,6 +29,7 @@ func Decide(st *State, r Request) Decision {
 		has = st.has(&r)
 	}
 	r.forgetConflicts(has)
+	r.Unread = r.Invalid != ""
 	d := Decision{Reason: Assigned}
 	switch {
 	case r.Invalid != "":
@@ -40,12 +44,14 @@ func Decide(st *State, r Request) Decision {
 	}
 	newcomers := 0
 	for _, f := range r.Families {
-		if a := st.keep(&r, f, has, &d); a.IsValid() {
-			d.add(st, st.exchange(&r, f, a, &d), len(r.Families))
+		if a, why := st.keep(&r, f, has, &d); a.IsValid() {
+			if b := st.replace(&r, f, a, why, &d); b.IsValid() {
+				d.add(st, b, len(r.Families))
+			}
 			st.checkClaim(&r, f, &d)
 			continue
 		}
-		if d.Reason == FamilyMismatch || d.Reason == InvalidRequest {
+		if d.unreadable() {
 			continue
 		}
 		a, why, message := st.choose(&r, f, &d)
@@ -57,11 +63,16 @@ func Decide(st *State, r Request) Decision {
 		d.add(st, a, len(r.Families))
 	}
 	if r.RequireAll && newcomers > 0 && len(d.Addresses) < len(r.Families) {
-		d.Addresses = slices.DeleteFunc(d.Addresses, func(a netip.Addr) bool { return !slices.Contains(has, a) })
+		d.Addresses = slices.DeleteFunc(d.Addresses, func(a netip.Addr) bool {
+			return !slices.Contains(has, a) && !slices.Contains(d.replaced, a)
+		})
 	}
 	d.loseFamilies(&r, has)
 	return d
 }
+
+// unreadable reports whether what is asked for is not known: nothing is given for it, and nothing taken.
+func (d *Decision) unreadable() bool { return d.Reason == FamilyMismatch || d.Reason == InvalidRequest }
 
 // has returns what a Service holds, or shows before it is known to hold anything.
 func (st *State) has(r *Request) []netip.Addr {
@@ -149,50 +160,69 @@ func (r *Request) odd() (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// keep returns the address of a family that the Service holds and may keep: it
-// is still in a pool, the Service asks for no other, and nobody senior who shares it
-// objects. Whether the pool would admit the Service today does not matter.
-func (st *State) keep(r *Request, f config.Family, has []netip.Addr, d *Decision) (kept netip.Addr) {
+// keep returns the address of a family that the Service holds and need not give up at once, and why it should, if
+// there is another: it should where it asks for another, or where no pool has the address any more. It must where a
+// senior who shares it objects. Whether the pool would admit the Service today does not matter.
+func (st *State) keep(r *Request, f config.Family, has []netip.Addr, d *Decision) (kept netip.Addr, why flaw) {
 	for _, a := range has {
 		if config.FamilyOf(a) != f {
 			continue
 		}
-		switch why := st.mustGo(r, f, a); {
-		case why != "":
-			d.losef("%s: %s", a, why)
+		h, collides := st.conflict(r, a, true)
+		switch {
+		case h != nil:
+			d.losef("%s: it is shared with %s, %s", a, h.key, collides)
 		case kept.IsValid():
 			d.losef("%s: %s has taken its place", a, kept)
 		default:
-			kept = a
+			kept, why = a, st.flaw(r, f, a)
 		}
 	}
-	return kept
+	return kept, why
 }
 
-// mustGo says why a Service may not keep an address; it is empty if it may.
-func (st *State) mustGo(r *Request, f config.Family, a netip.Addr) string {
-	if h, why := st.conflict(r, a, true); h != nil {
-		return fmt.Sprintf("it is shared with %s, %s", h.key, why)
-	}
-	if own, bound := st.held[r.claim()].keeps(f); r.Claim != "" && bound {
-		if own != a {
-			return fmt.Sprintf("IPClaim %s holds %s", r.Claim, own)
+// flaw is why a Service should have another address than it has.
+type flaw struct {
+	// text says so; it is empty where nothing is wrong.
+	text string
+	// kind of what is wrong.
+	kind flawKind
+}
+
+type flawKind uint8
+
+const (
+	sound flawKind = iota
+	// unwanted: it asks for another.
+	unwanted
+	// poolless: the address belongs to no pool.
+	poolless
+	// contested: another host uses it, and nobody was served on it yet.
+	contested
+)
+
+func (st *State) flaw(r *Request, f config.Family, a netip.Addr) flaw {
+	if r.Claim != "" {
+		if own, bound := st.held[r.claim()].keeps(f); bound {
+			if own != a {
+				return flaw{fmt.Sprintf("IPClaim %s holds %s", r.Claim, own), unwanted}
+			}
+			return flaw{}
 		}
-		return ""
 	}
-	if st.snapshot.PoolOf(a) == nil {
-		return "it belongs to no pool any more"
+	wanted, insists := r.wanted(f)
+	switch {
+	case insists && wanted != a && !r.Prior:
+		return flaw{fmt.Sprintf("%s is asked for", wanted), unwanted}
+	case r.Pool != "" && !r.Prior && !st.contains(r.Pool, a):
+		return flaw{fmt.Sprintf("it is not in pool %s that is asked for", r.Pool), unwanted}
+	case st.snapshot.PoolOf(a) == nil:
+		return flaw{"it belongs to no pool any more", poolless}
+	case r.contests(a) && !insists && r.Kind == Service && r.Claim == "":
+		return flaw{"it is also used by another host", contested}
+	default:
+		return flaw{}
 	}
-	if r.Invalid != "" {
-		return "" // what it asks for is not known
-	}
-	if wanted, insists := r.wanted(f); insists && wanted != a {
-		return fmt.Sprintf("%s is asked for", wanted)
-	}
-	if r.Pool != "" && !st.contains(r.Pool, a) {
-		return fmt.Sprintf("it is not in pool %s that is asked for", r.Pool)
-	}
-	return ""
 }
 
 // contains reports whether a pool has an address, be it that another pool, which

@@ -54,7 +54,10 @@ func decision(as []netip.Addr, r Reason, message string) Decision {
 	return Decision{Addresses: as, Reason: r, Message: message}
 }
 
-var compareAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+var compareAddr = cmp.Options{
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmpopts.IgnoreUnexported(Decision{}),
+}
 
 func TestDecide(t *testing.T) {
 	a := testPool("a", []string{"192.0.2.1-192.0.2.2"})
@@ -307,18 +310,105 @@ func TestDecide(t *testing.T) {
 			want:    decision(addrs("192.0.2.2"), InvalidRequest, "annotation x: y"),
 		},
 		"InvalidPoolGone": {
-			reason:  "but what no pool has is lost all the same",
+			reason:  "even if no pool has it any more: what it asks for is not known",
 			pools:   []v1beta1.IPAddressPool{a},
 			held:    map[Key][]netip.Addr{svc("web"): addrs("203.0.113.1")},
 			request: Request{Families: v4only, Invalid: "annotation x: y"},
-			want:    decision(nil, InvalidRequest, "annotation x: y"),
+			want:    decision(addrs("203.0.113.1"), InvalidRequest, "annotation x: y"),
 		},
 		"PoolGone": {
-			reason:  "an address that no pool has is replaced",
+			reason:  "a pool that is deleted may be made again in a moment",
 			pools:   []v1beta1.IPAddressPool{a},
 			held:    map[Key][]netip.Addr{svc("web"): addrs("203.0.113.1")},
 			request: Request{Families: v4only},
+			want: Decision{Addresses: addrs("203.0.113.1"), Reason: NoPool, Retry: PoolGrace,
+				Message: "203.0.113.1 belongs to no pool any more; another takes its place in 30s unless a pool has it again by then"},
+		},
+		"PoolEdited": {
+			reason:  "an address that a pool has given up is exchanged at once",
+			pools:   []v1beta1.IPAddressPool{a, testPool("all", []string{"198.51.100.0/30"})},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("203.0.113.1")},
+			request: Request{Families: v4only, Pool: "all"},
+			want:    decision(addrs("198.51.100.0"), Assigned, ""),
+		},
+		"PoolEditedNoOther": {
+			reason:  "an address of no pool is better than none",
+			pools:   []v1beta1.IPAddressPool{testPool("all", []string{"198.51.100.0"})},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("203.0.113.1"), svc("other"): addrs("198.51.100.0")},
+			request: Request{Families: v4only},
+			want: decision(addrs("203.0.113.1"), PoolExhausted, "203.0.113.1 belongs to no pool any more, and there is no other to give: "+
+				"all IPv4 addresses that this Service may have are in use (pool all)"),
+		},
+		"WantsWhatIsInUse": {
+			reason:  "a request that cannot be had costs nothing",
+			pools:   []v1beta1.IPAddressPool{a},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1"), svc("other"): addrs("192.0.2.2")},
+			request: Request{Families: v4only, Addresses: addrs("192.0.2.2")},
+			want:    decision(addrs("192.0.2.1"), AddressInUse, "192.0.2.2 is held by ns/other, which does not share it"),
+		},
+		"WantsWhatNoPoolHas": {
+			reason:  "nor does one for an address of no pool",
+			pools:   []v1beta1.IPAddressPool{a},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1")},
+			request: Request{Families: v4only, Addresses: addrs("203.0.113.1")},
+			want:    decision(addrs("192.0.2.1"), NotInPool, "203.0.113.1 belongs to no pool"),
+		},
+		"WantsUnknownPool": {
+			reason:  "a misspelt pool costs nothing",
+			pools:   []v1beta1.IPAddressPool{a},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1")},
+			request: Request{Families: v4only, Pool: "c"},
+			want:    decision(addrs("192.0.2.1"), PoolNotFound, "no pool is called c"),
+		},
+		"WantsFullPool": {
+			reason:  "a full pool costs nothing",
+			pools:   []v1beta1.IPAddressPool{a, testPool("c", []string{"203.0.113.1"})},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1"), svc("other"): addrs("203.0.113.1")},
+			request: Request{Families: v4only, Pool: "c"},
+			want:    decision(addrs("192.0.2.1"), PoolExhausted, "all 1 IPv4 addresses of pool c are in use"),
+		},
+		"WantsPoolThatDoesNotAdmit": {
+			reason: "nor does a pool that does not admit the Service",
+			pools: []v1beta1.IPAddressPool{a,
+				testPool("c", []string{"203.0.113.0/24"}, allocation(v1beta1.ServiceAllocation{Namespaces: []string{"x"}}))},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1")},
+			request: Request{Families: v4only, Pool: "c"},
+			want:    decision(addrs("192.0.2.1"), NotAdmitted, "pool c does not admit this Service (see its serviceAllocation)"),
+		},
+		"WantsUnknownClaim": {
+			reason:  "nor a claim that does not exist",
+			pools:   []v1beta1.IPAddressPool{a},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1")},
+			request: Request{Families: v4only, Terms: Terms{Claim: "front"}},
+			want:    decision(addrs("192.0.2.1"), ClaimNotFound, "no IPClaim is called front in namespace ns"),
+		},
+		"WantsClaimOfOthers": {
+			reason:  "nor a claim whose address somebody else has who does not share it",
+			pools:   []v1beta1.IPAddressPool{a},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1"), {"ns", "front", Claim}: addrs("192.0.2.2")},
+			request: Request{Families: v4only, Terms: Terms{Claim: "front"}},
+			want:    decision(addrs("192.0.2.2"), Assigned, ""),
+		},
+		"WrongFamilyBeside": {
+			reason:  "an address of a family that it lacks makes the whole request unreadable, which costs nothing",
+			pools:   []v1beta1.IPAddressPool{a},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1")},
+			request: Request{Families: v4only, Addresses: addrs("192.0.2.2", "2001:db8::1")},
+			want:    decision(addrs("192.0.2.1"), FamilyMismatch, "asks for 2001:db8::1, but the Service has no IPv6 (see spec.ipFamilies)"),
+		},
+		"PriorRequest": {
+			reason:  "what was asked for under another implementation moves nothing",
+			pools:   []v1beta1.IPAddressPool{a, b},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1")},
+			request: Request{Families: v4only, Addresses: addrs("192.0.2.2"), Pool: "b", Prior: true},
 			want:    decision(addrs("192.0.2.1"), Assigned, ""),
+		},
+		"PriorRequestForMore": {
+			reason:  "but it counts where there is an address to choose",
+			pools:   []v1beta1.IPAddressPool{a, b},
+			held:    map[Key][]netip.Addr{svc("web"): addrs("192.0.2.1")},
+			request: Request{Families: dual, Addresses: addrs("192.0.2.2", "2001:db8::5"), Prior: true},
+			want:    decision(addrs("192.0.2.1", "2001:db8::5"), Assigned, ""),
 		},
 	}
 	for name, tc := range cases {

@@ -48,7 +48,7 @@ func (st *State) askWishes(x wish) {
 func (st *State) hold(h *holding, a netip.Addr) {
 	p := st.poolOf(a)
 	for o := range st.on(a) {
-		if why := objection(h.key, &h.terms, o.key, &o.terms); why != "" {
+		if why := incompatible(h.key, &h.terms, o.key, &o.terms); why != "" {
 			panic("ipam: " + a.String() + " given to " + h.key.String() + ", held by " + o.key.String() + ", " + why)
 		}
 	}
@@ -57,6 +57,9 @@ func (st *State) hold(h *holding, a netip.Addr) {
 	} else {
 		st.holders[a] = h
 		delete(st.released, a)
+		if p == nil {
+			st.orphans[a] = st.clock
+		}
 		if p != nil {
 			f := p.of(a)
 			f.held++
@@ -96,6 +99,7 @@ func (st *State) drop(h *holding, a netip.Addr) {
 		}
 	} else {
 		delete(st.holders, a)
+		delete(st.orphans, a)
 		st.free(p, a)
 	}
 	st.ungroup(h.terms.Sharing, a)

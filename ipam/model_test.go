@@ -27,6 +27,8 @@ type model struct {
 	released map[netip.Addr]int64
 	// shunned says until when an address is for those only who ask for it.
 	shunned map[netip.Addr]int64
+	// orphans says since when an address is held that is in no pool.
+	orphans map[netip.Addr]int64
 }
 
 type modelPool struct {
@@ -42,7 +44,7 @@ type modelPool struct {
 // look copies who holds what from a State.
 func (m *model) look(st *State) {
 	m.now, m.holds, m.leaving, m.released = st.clock, map[Key][]netip.Addr{}, map[Key][]netip.Addr{}, maps.Clone(st.released)
-	m.shunned = maps.Clone(st.quarantine)
+	m.shunned, m.orphans = maps.Clone(st.quarantine), maps.Clone(st.orphans)
 	for k, h := range st.held {
 		m.holds[k], m.leaving[k] = slices.Clone(h.addrs), slices.Clone(st.Leaving(k))
 	}
@@ -131,8 +133,8 @@ func (m *model) alreadyThere(r *Request, a netip.Addr) bool {
 	return slices.ContainsFunc(m.holders(a), func(k Key) bool { return k != r.Key && k.Namespace == r.Namespace })
 }
 
-// decide returns the addresses that one has from now on.
-func (m *model) decide(r Request) []netip.Addr {
+// decide returns the addresses that one has from now on, and whether they are all that it asks for.
+func (m *model) decide(r Request) ([]netip.Addr, bool) {
 	var out []netip.Addr
 	kept := slices.Clone(m.holds[r.Key]) // or exchanged for it
 	complete := true
@@ -142,13 +144,22 @@ func (m *model) decide(r Request) []netip.Addr {
 	mismatch := !complete
 	for _, f := range r.Families {
 		a := m.keep(&r, f)
-		if !a.IsValid() && !mismatch {
+		switch {
+		case mismatch:
+		case !a.IsValid():
 			a = m.choose(&r, f)
-		}
-		if m.contested(&r, a) && !mismatch {
+		case m.flawed(&r, f, a):
+			if since, orphan := m.orphans[a]; orphan && m.poolless(&r, f, a) && m.now < since+int64(PoolGrace) {
+				complete = false
+				break
+			}
 			if b := m.choose(&r, f); b.IsValid() {
 				a = b
 				kept = append(kept, b)
+				break
+			}
+			if complete = false; m.swaps(&r, f, a) {
+				a = netip.Addr{}
 			}
 		}
 		if a.IsValid() {
@@ -157,10 +168,90 @@ func (m *model) decide(r Request) []netip.Addr {
 			complete = false
 		}
 	}
-	if !complete && r.RequireAll {
+	if len(out) < len(r.Families) && r.RequireAll {
 		out = slices.DeleteFunc(out, func(a netip.Addr) bool { return !slices.Contains(kept, a) })
 	}
+	return out, complete
+}
+
+// flawed reports whether one should rather have another address than one that it holds.
+func (m *model) flawed(r *Request, f config.Family, a netip.Addr) bool {
+	if own := m.claimed(r, f); r.Claim != "" && own.IsValid() {
+		return own != a
+	}
+	return m.unwanted(r, f, a) || m.poolOf(a) == nil || m.contested(r, a)
+}
+
+func (m *model) unwanted(r *Request, f config.Family, a netip.Addr) bool {
+	asked, insists := r.wanted(f)
+	p := m.poolOf(a)
+	return insists && asked != a || r.Pool != "" && (p == nil || p.name != r.Pool)
+}
+
+func (m *model) poolless(r *Request, f config.Family, a netip.Addr) bool {
+	return m.poolOf(a) == nil && !m.unwanted(r, f, a) && !(r.Claim != "" && m.claimed(r, f).IsValid())
+}
+
+// line returns who waits for an address, first come first.
+func (m *model) line(a netip.Addr) []Key {
+	f := config.FamilyOf(a)
+	var out []Key
+	for k, r := range m.requests {
+		has := less(m.holds[k], m.leaving[k])
+		asked, insists := r.wanted(f)
+		waits := insists && asked == a || r.Claim != "" && m.claimed(&r, f) == a
+		for _, x := range r.Addresses {
+			waits = waits && slices.Contains(r.Families, config.FamilyOf(x)) // else the whole request is refused
+		}
+		if waits && slices.Contains(r.Families, f) && !slices.Contains(has, a) {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b Key) int {
+		r, o := m.requests[a], m.requests[b]
+		return r.compare(&o)
+	})
 	return out
+}
+
+// alone returns who alone holds an address, and stays.
+func (m *model) alone(a netip.Addr) (Key, bool) {
+	all := m.holders(a)
+	if len(all) != 1 || slices.Contains(m.leaving[all[0]], a) {
+		return Key{}, false
+	}
+	return all[0], true
+}
+
+// blocked reports whether nothing but its holder keeps one from an address that it asks for.
+func (m *model) blocked(r *Request, a netip.Addr) bool {
+	p := m.poolOf(a)
+	return p != nil && (r.Pool == "" || r.Pool == p.name) && (p.namespace == "" || p.namespace == r.Namespace) && !m.free(r, a)
+}
+
+// swaps reports whether what one holds is the first step of a chain of wishes that ends with what it asks for.
+func (m *model) swaps(r *Request, f config.Family, a netip.Addr) bool {
+	if _, alone := m.alone(a); !alone || r.Claim != "" {
+		return false
+	}
+	who, seen := r.Key, map[Key]bool{}
+	for {
+		q := m.requests[who]
+		x, insists := q.wanted(f)
+		line := m.line(x)
+		if !insists || seen[who] || len(line) == 0 || line[0] != who || !m.blocked(&q, x) {
+			return false
+		}
+		if who != r.Key && x == a {
+			return true
+		}
+		seen[who] = true
+		holder, alone := m.alone(x)
+		if !alone {
+			return false
+		}
+		who = holder
+	}
 }
 
 // contested reports whether one should rather have another address.
@@ -174,27 +265,10 @@ func (m *model) avoided(r *Request, a netip.Addr) bool {
 	return shunned || slices.Contains(r.Conflicts, a)
 }
 
+// keep returns what one holds and need not give up at once.
 func (m *model) keep(r *Request, f config.Family) netip.Addr {
 	for _, a := range m.holds[r.Key] {
-		p := m.poolOf(a)
-		if config.FamilyOf(a) != f || m.expelled(r, a) {
-			continue
-		}
-		own := netip.Addr{}
-		if r.Claim != "" {
-			own = m.claimed(r, f)
-		}
-		if own == a {
-			return a
-		}
-		if own.IsValid() || p == nil {
-			continue
-		}
-		if r.Claim != "" {
-			return a
-		}
-		asked, insists := r.wanted(f)
-		if (!insists || a == asked) && (r.Pool == "" || r.Pool == p.name) {
+		if config.FamilyOf(a) == f && !m.expelled(r, a) {
 			return a
 		}
 	}
@@ -372,17 +446,13 @@ func (h *history) settle(t *rapid.T, r Request) {
 	h.requests[r.Key] = r
 	h.look(h.st)
 	r.forgetConflicts(h.holds[r.Key])
-	want := h.decide(r)
+	want, complete := h.decide(r)
 	got := Decide(h.st, r)
 	if !slices.Equal(want, got.Addresses) {
 		t.Fatalf("%#v: got %v (%s: %s), want %v; held: %v, leaving: %v", r, got.Addresses, got.Reason, got.Message, want, h.holds, h.leaving)
 	}
-	complete := len(got.Addresses) == len(r.Families) && got.Reason != FamilyMismatch
 	for _, f := range r.Families {
 		complete = complete && (r.Claim == "" || h.claimed(&r, f).IsValid())
-	}
-	for _, a := range got.Addresses {
-		complete = complete && !h.contested(&r, a)
 	}
 	if (got.Reason == Assigned) != complete || (got.Reason == Assigned) != (got.Message == "") {
 		t.Fatalf("%v for families %v", got, r.Families)
@@ -468,10 +538,15 @@ func (h *history) check(t *rapid.T) {
 
 // restart makes the State anew from what statuses show, as a new leader does.
 func (h *history) restart(t *rapid.T) {
+	h.look(h.st)
 	held, requests := map[Key][]netip.Addr{}, maps.Clone(h.requests)
+	flawed := map[Key]bool{}
 	var all []Request
 	for k, r := range h.requests {
 		held[k] = less(h.st.Held(k), h.st.Leaving(k))
+		for _, a := range held[k] {
+			flawed[k] = flawed[k] || h.flawed(&r, config.FamilyOf(a), a)
+		}
 		r.Shown = held[k]
 		all = append(all, r)
 	}
@@ -484,8 +559,8 @@ func (h *history) restart(t *rapid.T) {
 			if r.Claim != "" && h.claimed(&r, config.FamilyOf(a)).IsValid() {
 				continue // what rested is forgotten, so that the claim may have got an address at last
 			}
-			if h.contested(&r, a) {
-				continue // and so is what was quarantined
+			if flawed[k] {
+				continue // and so is what was quarantined, so that there may be another to have
 			}
 			if h.poolOf(a) != nil && !slices.Contains(h.st.Held(k), a) {
 				t.Fatalf("%#v lost %s by a restart", r, a)

@@ -65,7 +65,7 @@ func (st *State) wishes(r *Request, d *Decision) []wish {
 		out = append(out, wish{what: withinQuota, name: r.Namespace})
 	}
 	for _, f := range r.Families {
-		if a, has := ofFamily(d.Addresses, f); !has || d.Reason != Assigned && r.contests(a) {
+		if _, has := ofFamily(d.Addresses, f); !has || slices.Contains(d.unmet, f) {
 			out = append(out, st.wishesFor(r, f)...)
 		}
 	}

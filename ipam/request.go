@@ -63,6 +63,11 @@ type Request struct {
 	Names []string
 	// Marked: what it shows was assigned by Fairlead.
 	Marked bool
+	// Reserved: another implementation serves it. What it shows is given to nobody else, and nothing is decided about it.
+	Reserved bool
+	// Prior: it asked for the same when its addresses were adopted, by the annotations of another implementation. That
+	// moves no address that it has.
+	Prior bool
 
 	// Conflicts are those of Shown that were not announced, as a stranger uses them.
 	Conflicts []netip.Addr
@@ -104,6 +109,10 @@ type Decision struct {
 	Message string
 	// Lost says why addresses that were held are not kept; empty where all are.
 	Lost string
+	// unmet are the families of which it keeps an address only until another can be had.
+	unmet []config.Family
+	// replaced are the addresses that it has in place of others.
+	replaced []netip.Addr
 	// Foreign: what the Service shows was written by somebody else, and stays.
 	Foreign bool
 	// Retry is how long the next address rests that could be given; zero where time

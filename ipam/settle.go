@@ -16,6 +16,10 @@ func (st *State) Settle(r Request) Decision {
 }
 
 func (st *State) settle(r *Request) Decision {
+	if r.Reserved {
+		return st.reserve(r)
+	}
+	r.Unread = r.Invalid != ""
 	r.forgetConflicts(st.has(r))
 	d := Decide(st, *r)
 	if !d.Foreign {
@@ -36,10 +40,7 @@ func (st *State) settle(r *Request) Decision {
 // explicit requests first, then the older.
 func Load(s *config.Snapshot, requests []Request) *State {
 	st := New(s)
-	slices.SortFunc(requests, compareSenior)
-	for i := range requests {
-		st.Adopt(requests[i])
-	}
+	st.adoptAll(requests)
 	slices.SortFunc(requests, func(a, b Request) int { return a.compare(&b) })
 	for i := range requests {
 		st.Settle(requests[i])
@@ -47,9 +48,22 @@ func Load(s *config.Snapshot, requests []Request) *State {
 	return st
 }
 
+// adoptAll has those who show addresses hold them, the senior first.
+func (st *State) adoptAll(requests []Request) {
+	slices.SortFunc(requests, compareSenior)
+	for i := range requests {
+		st.Adopt(requests[i])
+	}
+}
+
 // Adopt makes one the holder of the addresses that it shows, as far as they belong to a
 // pool and nobody who holds them objects.
 func (st *State) Adopt(r Request) {
+	r.Unread = r.Invalid != ""
+	if r.Reserved {
+		st.reserve(&r)
+		return
+	}
 	if !r.Marked {
 		if _, foreign := st.foreign(&r); foreign {
 			return
@@ -64,12 +78,28 @@ func (st *State) Adopt(r Request) {
 	st.commit(&r, &Decision{Addresses: keep})
 }
 
-func (st *State) adoptable(r *Request, a netip.Addr) bool {
-	if st.poolOf(a) == nil {
-		return false
+// reserve has one whom another implementation serves hold what it shows, so that nobody else is given it. What belongs to
+// no pool may later.
+func (st *State) reserve(r *Request) Decision {
+	var keep []netip.Addr
+	for _, a := range r.Shown {
+		if st.poolOf(a) != nil && st.adoptable(r, a) && !slices.Contains(keep, a) {
+			keep = append(keep, a)
+		}
 	}
+	st.commit(r, &Decision{Addresses: keep})
+	st.Left(r.Key, slices.Clone(st.Leaving(r.Key)))
+	if len(keep) < len(r.Shown) {
+		st.queue.put(r, nil)
+	} else {
+		st.queue.remove(r.Key)
+	}
+	return Decision{Addresses: keep, Reason: ForeignAddress, Foreign: true}
+}
+
+func (st *State) adoptable(r *Request, a netip.Addr) bool {
 	for h := range st.on(a) {
-		if h.key != r.Key && objection(r.Key, &r.Terms, h.key, &h.terms) != "" {
+		if h.key != r.Key && incompatible(r.Key, &r.Terms, h.key, &h.terms) != "" {
 			return false
 		}
 	}

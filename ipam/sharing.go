@@ -25,6 +25,8 @@ type Terms struct {
 	Local bool
 	// Selector names the Service's pods: equal ones select the same.
 	Selector string
+	// Unread: the request cannot be read, so that with whom it shares is not known for certain.
+	Unread bool
 }
 
 // A Port is what no two Services have in common that share an address.
@@ -38,7 +40,7 @@ func (p Port) String() string { return fmt.Sprintf("%s/%d", p.Protocol, p.Number
 
 func (t *Terms) equal(o *Terms) bool {
 	return t.Created.Equal(o.Created) && t.Sharing == o.Sharing && t.Claim == o.Claim &&
-		t.Local == o.Local && t.Selector == o.Selector && slices.Equal(t.Ports, o.Ports)
+		t.Local == o.Local && t.Selector == o.Selector && t.Unread == o.Unread && slices.Equal(t.Ports, o.Ports)
 }
 
 // holding is what one Service or IPClaim holds.
@@ -85,6 +87,11 @@ func objection(k Key, t *Terms, ok Key, o *Terms) string {
 	case t.Sharing != o.Sharing:
 		return "which shares it under another fairlead.io/sharing-key"
 	}
+	return collision(t, o)
+}
+
+// collision says why two cannot share an address whatever they ask for: kube-proxy could not tell their traffic apart.
+func collision(t, o *Terms) string {
 	for _, p := range t.Ports {
 		if slices.Contains(o.Ports, p) {
 			return "which uses " + p.String() + " of it too"
@@ -94,6 +101,14 @@ func objection(k Key, t *Terms, ok Key, o *Terms) string {
 		return "which selects other pods, while externalTrafficPolicy is Local"
 	}
 	return ""
+}
+
+// incompatible is objection for two who have an address already: a request that cannot be read costs neither of them anything.
+func incompatible(k Key, t *Terms, ok Key, o *Terms) string {
+	if t.Unread || o.Unread {
+		return collision(t, o)
+	}
+	return objection(k, t, ok, o)
 }
 
 func objectionOfClaim(k Key, t *Terms, ok Key, o *Terms) string {
@@ -132,7 +147,11 @@ func (st *State) conflict(r *Request, a netip.Addr, has bool) (*holding, string)
 		if h.key == r.Key || has && (h.leaves(a) || !senior(h.key, r.Key, &h.terms, &r.Terms)) {
 			continue
 		}
-		if why := objection(r.Key, &r.Terms, h.key, &h.terms); why != "" {
+		judge := objection
+		if has {
+			judge = incompatible
+		}
+		if why := judge(r.Key, &r.Terms, h.key, &h.terms); why != "" {
 			return h, why
 		}
 		if p := st.poolOf(a); !has && h.key.Namespace != r.Namespace && p != nil && !p.config.SharedByAll {
@@ -163,6 +182,11 @@ func (st *State) join(r *Request, f config.Family) (best netip.Addr) {
 // compareSenior orders those who are adopted: who cannot share with one before it goes without.
 func compareSenior(a, b Request) int {
 	switch {
+	case a.Reserved != b.Reserved: // others' after ours
+		if a.Reserved {
+			return 1
+		}
+		return -1
 	case senior(a.Key, b.Key, &a.Terms, &b.Terms):
 		return -1
 	case senior(b.Key, a.Key, &b.Terms, &a.Terms):

@@ -29,6 +29,8 @@ type State struct {
 	// quarantine says until when addresses are given to nobody who does not ask for them, as
 	// a stranger uses them.
 	quarantine map[netip.Addr]int64
+	// orphans says since when an address is held that belongs to no pool.
+	orphans map[netip.Addr]int64
 	// clock is the time, in nanoseconds since some moment; it passes with every release.
 	clock int64
 
@@ -67,6 +69,7 @@ func New(s *config.Snapshot) *State {
 		released: map[netip.Addr]int64{},
 
 		quarantine: map[netip.Addr]int64{},
+		orphans:    map[netip.Addr]int64{},
 
 		queue:  newQueue(),
 		others: map[Key]bool{},
@@ -84,6 +87,7 @@ func (st *State) Reconfigure(s *config.Snapshot) {
 		st.adjust(s)
 	} else {
 		st.configure(s)
+		st.orphan(before)
 		for a := range st.holders {
 			if nameOf(before.PoolOf(a)) == nameOf(s.PoolOf(a)) {
 				continue
@@ -93,7 +97,19 @@ func (st *State) Reconfigure(s *config.Snapshot) {
 			}
 		}
 	}
+	st.adoptAll(st.unadopted())
 	st.askAgain(func(*Request) bool { return true })
+}
+
+// unadopted returns those who show what they do not hold, as it belonged to no pool.
+func (st *State) unadopted() []Request {
+	var out []Request
+	for _, w := range st.queue.inOrder() {
+		if r := w.request; r.Reserved || !r.Marked && len(r.Shown) > 0 && len(st.Held(r.Key)) == 0 {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Relabel puts the labels of a namespace in force for its Services that wait: they may have
@@ -193,6 +209,7 @@ func nameOf(p *config.Pool) string {
 func (st *State) Advance(now time.Duration) {
 	st.clock = max(st.clock, int64(now))
 	st.discharge()
+	st.bereave()
 	if len(st.queue.waiting) == 0 {
 		return
 	}
