@@ -27,7 +27,12 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	var o options
 	f := flag.NewFlagSet("fairlead-controller", flag.ContinueOnError)
 	f.SetOutput(usage)
-	f.StringVar(&o.class.Name, "load-balancer-class", kube.DefaultClass, "serve Services of this `class` (spec.loadBalancerClass)")
+	o.class = kube.NewClass()
+	f.Func("load-balancer-class", "serve Services of these `classes` (spec.loadBalancerClass), separated by commas (default "+kube.DefaultClass+")",
+		func(list string) (err error) {
+			o.class.Names, err = kube.ParseClasses(list)
+			return err
+		})
 	f.BoolVar(&o.class.Classless, "classless", true, "serve Services without a class too")
 	f.StringVar(&o.namespace, "namespace", env("POD_NAMESPACE"), "`namespace` that Fairlead runs in (default $POD_NAMESPACE)")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":9474", "serve metrics over TLS on this `address`; 0 for none")
@@ -58,5 +63,5 @@ func (o *options) validate() error {
 		errs = append(errs, fmt.Errorf("--leader-elect-retry-period %s must be more than 0, --leader-elect-renew-deadline %s at least twice that,"+
 			" and --leader-elect-lease-duration %s longer", e.RetryPeriod, e.RenewDeadline, e.LeaseDuration))
 	}
-	return errors.Join(append(errs, o.class.Validate())...)
+	return errors.Join(errs...)
 }

@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 		"Defaults":    {nil, env, ""},
 		"NoNamespace": {nil, none, "--namespace is empty: set it, or POD_NAMESPACE"},
 		"Namespace":   {[]string{"--namespace=x"}, none, ""},
-		"BadClass":    {[]string{"--load-balancer-class=lb"}, env, `load balancer class "lb": want domain/name`},
+		"BadClass":    {[]string{"--load-balancer-class=a/b/c"}, env, `load balancer class "a/b/c": want a name such as fairlead.io/lb or lb`},
 		"Extra":       {[]string{"extra"}, env, `unexpected argument "extra"`},
 		"Unknown":     {[]string{"--nonsense"}, env, "not defined: -nonsense"},
 	} {

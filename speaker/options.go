@@ -33,7 +33,12 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	var o options
 	f := flag.NewFlagSet("fairlead-speaker", flag.ContinueOnError)
 	f.SetOutput(usage)
-	f.StringVar(&o.class.Name, "load-balancer-class", kube.DefaultClass, "announce Services of this `class` (spec.loadBalancerClass)")
+	o.class = kube.NewClass()
+	f.Func("load-balancer-class", "announce Services of these `classes` (spec.loadBalancerClass), separated by commas (default "+kube.DefaultClass+")",
+		func(list string) (err error) {
+			o.class.Names, err = kube.ParseClasses(list)
+			return err
+		})
 	f.BoolVar(&o.class.Classless, "classless", true, "announce Services without a class too")
 	f.StringVar(&o.node, "node-name", env("NODE_NAME"), "`name` of the Node that the speaker runs on (default $NODE_NAME)")
 	f.StringVar(&o.namespace, "namespace", env("POD_NAMESPACE"), "`namespace` that Fairlead runs in (default $POD_NAMESPACE)")
@@ -76,5 +81,5 @@ func (o *options) validate() error {
 	if o.shutdownDelay < 0 {
 		errs = append(errs, fmt.Errorf("--shutdown-delay %s: want a time from 0 on", o.shutdownDelay))
 	}
-	return errors.Join(append(errs, o.class.Validate())...)
+	return errors.Join(errs...)
 }

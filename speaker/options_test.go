@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 		"Defaults":    {nil, env, ""},
 		"NoNamespace": {nil, none, "--node-name is empty: set it, or NODE_NAME\n--namespace is empty"},
 		"Namespace":   {[]string{"--namespace=x", "--node-name=y"}, none, ""},
-		"BadClass":    {[]string{"--load-balancer-class=lb"}, env, `load balancer class "lb": want domain/name`},
+		"BadClass":    {[]string{"--load-balancer-class=a/b/c"}, env, `load balancer class "a/b/c": want a name such as fairlead.io/lb or lb`},
 		"Delay":       {[]string{"--shutdown-delay=-1s"}, env, "--shutdown-delay -1s: want a time from 0 on"},
 		"Extra":       {[]string{"extra"}, env, `unexpected argument "extra"`},
 		"Unknown":     {[]string{"--nonsense"}, env, "not defined: -nonsense"},

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/internal/kube"
@@ -29,13 +31,23 @@ func requestOf(s *kube.Service, namespaceLabels map[string]string) ipam.Request 
 		},
 		Families: s.Families, RequireAll: s.RequireAll,
 		Addresses: s.IPs, Pool: s.Pool, Invalid: s.Invalid, Terminating: s.Terminating,
-		Shown: s.Shown, Names: s.Names, Marked: s.Marked, Conflicts: s.Conflicts,
+		Shown: s.Shown, Names: s.Names, Marked: s.Marked, Prior: s.Prior,
+		// Who announced an adopted address before may still do so.
+		Conflicts:       less(s.Conflicts, s.Adopted),
 		NamespaceLabels: namespaceLabels, Labels: s.Labels,
 	}
 	for _, p := range s.Ports {
 		r.Ports = append(r.Ports, ipam.Port(p))
 	}
 	return r
+}
+
+// reservationOf returns what is reserved for a Service that another implementation serves: what it shows.
+func reservationOf(svc *corev1.Service) ipam.Request {
+	return ipam.Request{
+		Key:   ipam.Key{Namespace: svc.Namespace, Name: svc.Name},
+		Terms: ipam.Terms{Created: svc.CreationTimestamp.Time}, Reserved: true, Shown: addresses(svc),
+	}
 }
 
 // claimRequestOf returns what an IPClaim asks for.
@@ -130,13 +142,6 @@ func (l *ledger) usage(pool string) map[config.Family]ipam.Usage {
 		out[f] = l.state.Usage(pool, f)
 	}
 	return out
-}
-
-// pooled reports whether all of some addresses belong to pools.
-func (l *ledger) pooled(addrs []netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return l.state.PoolsOf([]netip.Addr{a}) == nil })
 }
 
 // loaded reports whether the ledger may be asked to decide.

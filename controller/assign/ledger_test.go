@@ -89,9 +89,9 @@ func TestLoad(t *testing.T) {
 			want:     map[string]string{"a": "[192.0.2.1]", "b": "[192.0.2.2]"}, waiting: []string{"c"},
 		},
 		"OutOfPool": {
-			reason:   "what we assigned and no pool has any more is replaced",
+			reason:   "what we assigned and no pool has any more is kept for a while: the pool may be made again",
 			services: []ipam.Request{svc("a", 1, marked, shows("203.0.113.1"))},
-			want:     map[string]string{"a": "[192.0.2.1]"},
+			want:     map[string]string{"a": "[203.0.113.1]"}, waiting: []string{"a"},
 		},
 		"AdoptsForeign": {
 			reason:   "what somebody else assigned out of our pool is adopted as it stands",
@@ -174,8 +174,9 @@ func TestLeaving(t *testing.T) {
 	l.decide(svc("x", 0))
 	l.decide(b)
 	l.release(ipam.Key{Namespace: "ns", Name: "x"})
-	// b holds .2; it asks for .1 in vain, and so has nothing, but may still show .2.
-	out := l.decide(svc("b", 2, asks("192.0.2.1")))
+	// b holds .2, and becomes a Service of IPv6, of which there is none; it may still show .2.
+	six := svc("b", 2, func(s *kube.Service) { s.Families = []v1beta1.IPFamily{v1beta1.IPv6} })
+	out := l.decide(six)
 	if len(out.Addresses) != 0 || fmt.Sprint(out.leaving) != "[192.0.2.2]" {
 		t.Fatalf("b has %v, loses %v", out.Addresses, out.leaving)
 	}
@@ -190,7 +191,7 @@ func TestLeaving(t *testing.T) {
 		t.Errorf("served: %v, want c", out.others)
 	}
 	if !l.state.Waits(b.Key) || l.state.Waits(svc("c", 3).Key) {
-		t.Error("b, which still asks for .1, does not wait, or c does")
+		t.Error("b, which has no address, does not wait, or c does")
 	}
 }
 

@@ -108,10 +108,13 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	}
 	requests := make([]ipam.Request, 0, len(services.Items)+len(claims.Items))
 	for i := range services.Items {
-		if svc := &services.Items[i]; r.Class.Serves(svc) {
+		switch svc := &services.Items[i]; {
+		case r.Class.Serves(svc):
 			s := kube.ServiceOf(svc)
 			r.Placer.Learn(announce.Key{Namespace: s.Namespace, Name: s.Name}, s.Record())
 			requests = append(requests, requestOf(&s, namespaces[svc.Namespace]))
+		case svc.Spec.Type == corev1.ServiceTypeLoadBalancer:
+			requests = append(requests, reservationOf(svc))
 		}
 	}
 	for i := range claims.Items {
@@ -169,8 +172,10 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 		return reconcile.Result{}, nil
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("get Service: %w", err)
+	case svc.Spec.Type != corev1.ServiceTypeLoadBalancer:
+		return reconcile.Result{}, r.leave(ctx, key, &svc)
 	case !r.Class.Serves(&svc):
-		return r.unserved(&svc), r.leave(ctx, key, &svc)
+		return r.unserved(ctx, key, &svc)
 	}
 	labels, err := r.labelsOf(ctx, svc.Namespace)
 	if err != nil {
@@ -187,6 +192,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 	after := svc.DeepCopy()
 	render(after, out.Decision, out.pools, time.Now())
 	if !out.Foreign {
+		kube.NoteAdopted(after, &s, out.Addresses)
 		kube.Annotate(after, kube.AnnotationAnnouncers, kube.AnnouncersText(r.Placer.Place(&s, out.Addresses)))
 	}
 	done, err := r.write(ctx, &svc, after)
@@ -228,16 +234,14 @@ func (r *Reconciler) giveBack(
 // catchUp is how long a newer version of a Service may be on its way here.
 const catchUp = 20 * time.Millisecond
 
-// leave removes what was written to a Service that is no longer ours, its addresses only if they
-// are ours to give, and then gives back what it held.
+// leave removes what was written to a Service that is not of type LoadBalancer any more, its addresses too, and then gives back
+// what it held.
 func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Service) error {
 	r.Placer.Learn(announce.Key{Namespace: key.Namespace, Name: key.Name}, nil)
 	if kube.Touched(svc) {
 		after := svc.DeepCopy()
 		unrender(after)
-		if r.ledger.pooled(addresses(svc)) {
-			after.Status.LoadBalancer.Ingress = nil
-		}
+		after.Status.LoadBalancer.Ingress = nil
 		if done, err := r.write(ctx, svc, after); err != nil || done == outdated {
 			return err
 		}

@@ -20,7 +20,9 @@ import (
 func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time) {
 	if !d.Foreign {
 		svc.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, d.Addresses)
-		mark(svc, pools)
+		if len(pools) > 0 || len(d.Addresses) == 0 { // what belongs to no pool any more keeps its mark
+			mark(svc, pools)
+		}
 	}
 	if len(d.Addresses) == 0 && !d.Foreign {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
@@ -39,7 +41,13 @@ func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time)
 // unrender removes the annotation and the conditions that Fairlead writes.
 func unrender(svc *corev1.Service) {
 	mark(svc, nil)
+	kube.Annotate(svc, kube.AnnotationAdopted, "")
 	kube.Annotate(svc, kube.AnnotationAnnouncers, "")
+	dropConditions(svc)
+}
+
+// dropConditions removes the conditions that Fairlead writes.
+func dropConditions(svc *corev1.Service) {
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
 	meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
@@ -82,7 +90,10 @@ func message(d ipam.Decision, pools []string) string {
 	if len(d.Addresses) == 0 {
 		return d.Message
 	}
-	has := join(d.Addresses) + " from pool " + strings.Join(pools, ", ")
+	has := join(d.Addresses)
+	if len(pools) > 0 {
+		has += " from pool " + strings.Join(pools, ", ")
+	}
 	if d.Reason == ipam.Assigned {
 		return has
 	}

@@ -91,10 +91,17 @@ func (p *Placer) recorded(a netip.Addr) []string {
 func (p *Placer) count(a netip.Addr, by int) {
 	r := p.recorded(a)
 	if len(r) > 0 {
-		p.first[r[0]] += by
+		add(p.first, r[0], by)
 	}
 	if len(r) > 1 {
-		p.next[pair{r[0], r[1]}] += by
+		add(p.next, pair{r[0], r[1]}, by)
+	}
+}
+
+// add counts; what there is none of is forgotten.
+func add[K comparable](counts map[K]int, k K, by int) {
+	if counts[k] += by; counts[k] == 0 {
+		delete(counts, k)
 	}
 }
 

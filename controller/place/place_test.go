@@ -136,3 +136,20 @@ func TestRetiring(t *testing.T) {
 		t.Errorf("where there is no other it goes to %v", got)
 	}
 }
+
+// TestForgets has a user edit a record again and again: what is no longer there is not remembered.
+func TestForgets(t *testing.T) {
+	p := New()
+	k, a := announce.Key{Namespace: "ns", Name: "web"}, netip.MustParseAddr("192.0.2.1")
+	for i := range 100 {
+		s := &kube.Service{Namespace: k.Namespace, Name: k.Name, Announcers: fmt.Sprintf("192.0.2.1=node-%d,node-%d", i, i+1)}
+		p.Place(s, []netip.Addr{a})
+	}
+	if len(p.first) != 1 || len(p.next) != 1 {
+		t.Errorf("%d nodes and %d pairs are remembered of one record", len(p.first), len(p.next))
+	}
+	p.Learn(k, nil)
+	if n := len(p.first) + len(p.next) + len(p.holders) + len(p.of); n > 0 {
+		t.Errorf("%d entries are remembered of a Service that is gone", n)
+	}
+}

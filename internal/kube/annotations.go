@@ -1,8 +1,11 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +27,9 @@ const (
 	AnnotationClaim = "fairlead.io/claim"
 	// AnnotationAllocatedFrom is written: the pools that the addresses came from.
 	AnnotationAllocatedFrom = "fairlead.io/allocated-from"
+	// AnnotationAdopted is written: which addresses another implementation had assigned, and what the Service asked for then by
+	// the annotations of others.
+	AnnotationAdopted = "fairlead.io/adopted"
 	// AnnotationAnnouncers is written: which node announces each address, and which would next: see Announcers.
 	AnnotationAnnouncers = "fairlead.io/announcers"
 )
@@ -71,41 +77,116 @@ func first(annotations map[string]string, keys []string) (key, value string, ok 
 	return "", "", false
 }
 
-// request reads what a Service asks for: a pool, addresses, or a claim, which says both.
-func request(svc *corev1.Service) (pool string, ips []netip.Addr, claim string, err error) {
+// request reads what a Service asks for: a pool, addresses, or a claim, which says both. A request that cannot be read is
+// Invalid; it still names its claim and its sharing key, so far as they can be read.
+func (s *Service) request(svc *corev1.Service) {
+	var errs []error
+	_, s.Sharing, _ = first(svc.Annotations, sharingKeys)
+	if len(s.Sharing) > maxValue {
+		errs = append(errs, fmt.Errorf("the sharing key has more than %d bytes", maxValue))
+		s.Sharing = ""
+	}
 	if claim, claims := svc.Annotations[AnnotationClaim]; claims {
-		return "", nil, claim, checkClaim(svc.Annotations, claim)
-	}
-	key, pool, named := first(svc.Annotations, poolKeys)
-	if named && pool == "" {
-		return "", nil, "", fmt.Errorf("annotation %s is empty: name a pool, or remove it", key)
-	}
-	key, list, listed := first(svc.Annotations, ipsKeys)
-	if !listed {
-		if svc.Spec.LoadBalancerIP == "" {
-			return pool, nil, "", nil
+		if len(validation.IsDNS1123Subdomain(claim)) > 0 {
+			errs = append(errs, fmt.Errorf("annotation %s: %s is not the name of an IPClaim in the Service's namespace", AnnotationClaim, quote(claim)))
+		} else {
+			s.Claim = claim
 		}
-		key, list = "spec.loadBalancerIP", svc.Spec.LoadBalancerIP
+		for _, k := range []string{AnnotationIPs, AnnotationPool} {
+			if _, present := svc.Annotations[k]; present {
+				errs = append(errs, fmt.Errorf("annotation %s: the IPClaim says which addresses; remove annotation %s", AnnotationClaim, k))
+			}
+		}
 	} else {
-		key = "annotation " + key
+		errs = append(errs, s.wants(svc))
 	}
-	ips, err = parseIPs(list)
-	if err != nil {
-		return "", nil, "", fmt.Errorf("%s: %w", key, err)
+	if err := errors.Join(errs...); err != nil {
+		s.Pool, s.IPs, s.Invalid = "", nil, strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
-	return pool, ips, "", nil
+	s.adopted(svc)
 }
 
-func checkClaim(annotations map[string]string, claim string) error {
-	if errs := validation.IsDNS1123Subdomain(claim); errs != nil {
-		return fmt.Errorf("annotation %s: %q is not the name of an IPClaim in the Service's namespace", AnnotationClaim, claim)
+// wants reads which pool and which addresses a Service asks for.
+func (s *Service) wants(svc *corev1.Service) error {
+	poolKey, pool, named := first(svc.Annotations, poolKeys)
+	if named && len(validation.IsDNS1123Subdomain(pool)) > 0 {
+		return fmt.Errorf("annotation %s: %s is not the name of a pool: name one, or remove the annotation", poolKey, quote(pool))
 	}
-	for _, k := range []string{AnnotationIPs, AnnotationPool} {
-		if _, present := annotations[k]; present {
-			return fmt.Errorf("annotation %s: the IPClaim says which addresses; remove annotation %s", AnnotationClaim, k)
+	s.Pool = pool
+	ipsKey, list, listed := first(svc.Annotations, ipsKeys)
+	if what := "annotation " + ipsKey; listed || svc.Spec.LoadBalancerIP != "" {
+		if !listed {
+			what, ipsKey, list = loadBalancerIP, loadBalancerIP, svc.Spec.LoadBalancerIP
+		}
+		var err error
+		if s.IPs, err = parseIPs(list); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
+	if poolKey != AnnotationPool && ipsKey != AnnotationIPs {
+		s.Asked = strings.TrimSpace(asked(poolKey, pool) + " " + asked(ipsKey, list))
+	}
 	return nil
+}
+
+const loadBalancerIP = "spec.loadBalancerIP"
+
+func asked(key, value string) string {
+	if key == "" {
+		return ""
+	}
+	return key + "=" + value
+}
+
+// adopted reads what was noted when addresses of another implementation were adopted.
+func (s *Service) adopted(svc *corev1.Service) {
+	noted, known := svc.Annotations[AnnotationAdopted]
+	if !known {
+		s.Prior = s.Asked != "" && !s.Marked && len(s.Shown) > 0
+		return
+	}
+	list, request, _ := strings.Cut(noted, ";")
+	for _, a := range parseAll(strings.Split(list[:min(len(list), maxValue)], ",")) {
+		if slices.Contains(s.Shown, a) {
+			s.Adopted = append(s.Adopted, a)
+		}
+	}
+	s.Prior = s.Asked != "" && strings.TrimSpace(request) == s.Asked
+}
+
+// NoteAdopted notes on a Service which addresses of another implementation it goes on having, and what it asked for then:
+// the request is followed once it changes.
+func NoteAdopted(svc *corev1.Service, s *Service, has []netip.Addr) {
+	kept := s.Adopted
+	if !s.Marked {
+		kept = s.Shown
+	}
+	kept = slices.DeleteFunc(slices.Clone(kept), func(a netip.Addr) bool { return !slices.Contains(has, a) })
+	text := texts(kept)
+	if text != "" && s.Prior {
+		text += "; " + s.Asked
+	}
+	Annotate(svc, AnnotationAdopted, text)
+}
+
+func texts(addrs []netip.Addr) string {
+	out := make([]string, len(addrs))
+	for i, a := range addrs {
+		out[i] = a.String()
+	}
+	return strings.Join(out, ",")
+}
+
+// maxValue is how many bytes of an annotation's value are of use: what a tenant writes has a bound.
+const maxValue = 253
+
+// quote quotes what a tenant has written, as far as a message has room for it.
+func quote(value string) string {
+	const most = 64
+	if len(value) > most {
+		value = strings.ToValidUTF8(value[:most], "") + "…"
+	}
+	return strconv.Quote(value)
 }
 
 // parseIPs reads a comma list of at most one IPv4 and one IPv6 address.
@@ -115,12 +196,12 @@ func parseIPs(list string) ([]netip.Addr, error) {
 	for part := range strings.SplitSeq(list, ",") {
 		a, err := netip.ParseAddr(strings.TrimSpace(part))
 		if err != nil || a.Zone() != "" {
-			return nil, fmt.Errorf("%q is not an IP address", strings.TrimSpace(part))
+			return nil, fmt.Errorf("%s is not an IP address", quote(strings.TrimSpace(part)))
 		}
 		a = a.Unmap()
 		f := familyOf(a)
 		if seen[f] {
-			return nil, fmt.Errorf("%q has more than one %s address", list, f)
+			return nil, fmt.Errorf("%s has more than one %s address", quote(list), f)
 		}
 		seen[f] = true
 		out = append(out, a)

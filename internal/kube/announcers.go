@@ -11,9 +11,12 @@ import (
 
 // Announcers reads the annotation of that name, such as "192.0.2.7=node-1,node-2; 2001:db8::7=node-2": for each
 // address the node that announces it, then the one that would next. What cannot be read is left out:
-// it is Fairlead's own, and made anew.
+// it is Fairlead's own, and made anew. It is read at each decision about the Service, so what is too long is not read at all.
 func Announcers(text string) map[netip.Addr][]string {
 	var out map[netip.Addr][]string
+	if len(text) > maxAnnouncers {
+		return nil
+	}
 	for part := range strings.SplitSeq(text, ";") {
 		address, list, ok := strings.Cut(strings.TrimSpace(part), "=")
 		a, err := netip.ParseAddr(address)
@@ -22,11 +25,11 @@ func Announcers(text string) map[netip.Addr][]string {
 		}
 		var nodes []string
 		for n := range strings.SplitSeq(list, ",") {
-			if n = strings.TrimSpace(n); n != "" {
+			if n = strings.TrimSpace(n); n != "" && len(nodes) < maxNodes {
 				nodes = append(nodes, n)
 			}
 		}
-		if len(nodes) > 0 {
+		if len(nodes) > 0 && len(out) < maxAddresses {
 			if out == nil {
 				out = map[netip.Addr][]string{}
 			}
@@ -35,6 +38,14 @@ func Announcers(text string) map[netip.Addr][]string {
 	}
 	return out
 }
+
+// Bounds of what Announcers reads: a Service has two addresses at most, and each the node that announces it and the next. Names of nodes
+// have up to 253 bytes.
+const (
+	maxAnnouncers = 2048
+	maxAddresses  = 4
+	maxNodes      = 4
+)
 
 // AnnouncersText writes what Announcers reads, sorted by address.
 func AnnouncersText(record map[netip.Addr][]string) string {

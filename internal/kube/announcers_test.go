@@ -2,6 +2,7 @@ package kube
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +22,8 @@ func TestAnnouncers(t *testing.T) {
 		"One":      {"one address, alone", "192.0.2.7=node-1", map[netip.Addr][]string{four: {"node-1"}}, "192.0.2.7=node-1"},
 		"Two":      {"two addresses, in order", "2001:db8::7=a; 192.0.2.7=a,b", map[netip.Addr][]string{four: {"a", "b"}, six: {"a"}}, "192.0.2.7=a,b; 2001:db8::7=a"},
 		"ByHand":   {"what a user writes is understood", " 192.0.2.7=b , c ;", map[netip.Addr][]string{four: {"b", "c"}}, "192.0.2.7=b,c"},
+		"Long":     {"what is too long to be ours is not read", "192.0.2.7=a," + strings.Repeat("n", maxAnnouncers), nil, ""},
+		"Many":     {"of many nodes the first count", "192.0.2.7=a,b,c,d,e,f", map[netip.Addr][]string{four: {"a", "b", "c", "d"}}, "192.0.2.7=a,b,c,d"},
 		"Nonsense": {"the rest is left out", "x=a;192.0.2.7;192.0.2.8=;fe80::1%eth0=a", nil, ""},
 	}
 	for name, tc := range cases {

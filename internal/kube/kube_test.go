@@ -3,9 +3,11 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +41,7 @@ func TestRequest(t *testing.T) {
 	}{
 		"Nothing":      {"a Service that asks for nothing", annotatedWith(nil), want{}},
 		"Pool":         {"a pool", annotatedWith(map[string]string{"fairlead.io/pool": "gold"}), want{Pool: "gold"}},
-		"EmptyPool":    {"an empty name is a mistake", annotatedWith(map[string]string{"fairlead.io/pool": " "}), want{Err: "annotation fairlead.io/pool is empty: name a pool, or remove it"}},
+		"EmptyPool":    {"an empty name is a mistake", annotatedWith(map[string]string{"fairlead.io/pool": " "}), want{Err: `annotation fairlead.io/pool: "" is not the name of a pool: name one, or remove the annotation`}},
 		"MetalLBPool":  {"MetalLB's key", annotatedWith(map[string]string{"metallb.io/address-pool": "gold"}), want{Pool: "gold"}},
 		"OldPool":      {"MetalLB's old key", annotatedWith(map[string]string{"metallb.universe.tf/address-pool": "gold"}), want{Pool: "gold"}},
 		"PureLBPool":   {"PureLB's key", annotatedWith(map[string]string{"purelb.io/service-group": "gold"}), want{Pool: "gold"}},
@@ -68,18 +70,20 @@ func TestRequest(t *testing.T) {
 		"ClaimAndPool": {"and so may a pool", annotatedWith(map[string]string{"fairlead.io/claim": "web", "fairlead.io/pool": "a"}),
 			want{Claim: "web", Err: "annotation fairlead.io/claim: the IPClaim says which addresses; remove annotation fairlead.io/pool"}},
 		"ClaimElsewhere": {"a claim is in the Service's namespace", annotatedWith(map[string]string{"fairlead.io/claim": "team/web"}),
-			want{Claim: "team/web", Err: `annotation fairlead.io/claim: "team/web" is not the name of an IPClaim in the Service's namespace`}},
+			want{Err: `annotation fairlead.io/claim: "team/web" is not the name of an IPClaim in the Service's namespace`}},
+		"LongName": {"a message has room for a part of what a tenant writes", annotatedWith(map[string]string{"fairlead.io/pool": strings.Repeat("x", 1<<18)}),
+			want{Err: `annotation fairlead.io/pool: "` + strings.Repeat("x", 64) + `…" is not the name of a pool: name one, or remove the annotation`}},
+		"LongList": {"of a list too", annotatedWith(map[string]string{"fairlead.io/ips": strings.Repeat("x", 1<<18)}),
+			want{Err: `annotation fairlead.io/ips: "` + strings.Repeat("x", 64) + `…" is not an IP address`}},
+		"LongKey": {"a key has a bound", annotatedWith(map[string]string{"fairlead.io/sharing-key": strings.Repeat("x", 254)}),
+			want{Err: "the sharing key has more than 253 bytes"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			var got want
-			var err error
-			got.Pool, got.IPs, got.Claim, err = request(tc.svc)
-			if err != nil {
-				got.Err = err.Error()
-			}
+			s := ServiceOf(tc.svc)
+			got := want{s.Pool, s.IPs, s.Claim, s.Invalid}
 			if diff := cmp.Diff(tc.want, got, sameAddr); diff != "" {
-				t.Errorf("\n%s\nrequest(…): -want, +got:\n%s", tc.reason, diff)
+				t.Errorf("\n%s\nServiceOf(…): -want, +got:\n%s", tc.reason, diff)
 			}
 		})
 	}
@@ -117,8 +121,9 @@ func FuzzRequest(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, list string) {
-		_, ips, _, err := request(annotatedWith(map[string]string{AnnotationIPs: list}))
-		if err != nil {
+		s := ServiceOf(annotatedWith(map[string]string{AnnotationIPs: list}))
+		ips := s.IPs
+		if s.Invalid != "" {
 			return
 		}
 		if len(ips) < 1 || len(ips) > 2 || len(ips) == 2 && ips[0].Is4() == ips[1].Is4() {
@@ -132,6 +137,54 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
+func TestParseClasses(t *testing.T) {
+	for list, want := range map[string]string{
+		"fairlead.io/lb": "[fairlead.io/lb]", "lb": "[lb]", "a, example.com/b,a": "[a example.com/b]",
+		"": "error", "a,": "error", "/lb": "error", "a/b/c": "error", "two words": "error",
+	} {
+		names, err := ParseClasses(list)
+		got := fmt.Sprint(names)
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%q: %s (%v), want %s", list, got, err, want)
+		}
+	}
+}
+
+// TestAdopted follows what a Service asks for by the annotations of another implementation through its adoption.
+func TestAdopted(t *testing.T) {
+	const key = "kube-vip.io/loadbalancerIPs"
+	svc := annotatedWith(map[string]string{key: "192.0.2.9"})
+	svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.7"}}
+	var s Service
+	look := func(reason string, prior bool, adopted int) {
+		t.Helper()
+		if s = ServiceOf(svc); s.Prior != prior || len(s.Adopted) != adopted {
+			t.Errorf("%s: prior %t, adopted %v", reason, s.Prior, s.Adopted)
+		}
+	}
+	look("before it is adopted", true, 0)
+	NoteAdopted(svc, &s, s.Shown)
+	Annotate(svc, AnnotationAllocatedFrom, "pool")
+	look("when it is adopted", true, 1)
+	NoteAdopted(svc, &s, s.Shown)
+	look("as long as it asks for the same", true, 1)
+	svc.Annotations[key] = "192.0.2.8"
+	look("when it asks for another", false, 1)
+	NoteAdopted(svc, &s, s.Shown)
+	svc.Annotations[key] = "192.0.2.9"
+	look("what it once asked for is a demand as any other later", false, 1)
+	NoteAdopted(svc, &s, []netip.Addr{netip.MustParseAddr("192.0.2.9")})
+	if _, noted := svc.Annotations[AnnotationAdopted]; noted {
+		t.Error("what it does not have any more is still noted as adopted")
+	}
+	svc.Annotations[AnnotationIPs], svc.Annotations[AnnotationAllocatedFrom] = "192.0.2.9", ""
+	delete(svc.Annotations, AnnotationAllocatedFrom)
+	look("who asks by our annotation means us", false, 0)
+}
+
 func TestServes(t *testing.T) {
 	class := func(name string) *corev1.Service {
 		return &corev1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &name}}
@@ -143,12 +196,13 @@ func TestServes(t *testing.T) {
 		svc   *corev1.Service
 		want  bool
 	}{
-		"Ours":           {Class{DefaultClass, true}, class(DefaultClass), true},
-		"Others":         {Class{DefaultClass, true}, class("example.com/lb"), false},
-		"Classless":      {Class{DefaultClass, true}, classless, true},
-		"ClasslessOff":   {Class{DefaultClass, false}, classless, false},
-		"OtherType":      {Class{DefaultClass, true}, clusterIP, false},
-		"OursUnderOther": {Class{"example.com/lb", false}, class(DefaultClass), false},
+		"Ours":           {NewClass(), class(DefaultClass), true},
+		"Others":         {NewClass(), class("example.com/lb"), false},
+		"Classless":      {NewClass(), classless, true},
+		"ClasslessOff":   {Class{[]string{DefaultClass}, false}, classless, false},
+		"OtherType":      {NewClass(), clusterIP, false},
+		"OursUnderOther": {Class{[]string{"example.com/lb"}, false}, class(DefaultClass), false},
+		"OneOfSeveral":   {Class{[]string{"example.com/lb", "lb"}, false}, class("lb"), true},
 	} {
 		if got := tc.class.Serves(tc.svc); got != tc.want {
 			t.Errorf("%s: %t, want %t", name, got, tc.want)

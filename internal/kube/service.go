@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
@@ -21,26 +23,38 @@ const DefaultClass = "fairlead.io/lb"
 
 // Class says which Services are ours.
 type Class struct {
-	// Name of the load balancer class that is served.
-	Name string
+	// Names of the load balancer classes that are served.
+	Names []string
 	// Classless: Services of no class are served too.
 	Classless bool
 }
 
-// Validate says what is wrong with the class.
-func (c Class) Validate() error {
-	if prefix, name, ok := strings.Cut(c.Name, "/"); !ok || prefix == "" || name == "" {
-		return fmt.Errorf("load balancer class %q: want domain/name, such as %s", c.Name, DefaultClass)
+// NewClass returns the Class of a command line without flags.
+func NewClass() Class { return Class{Names: []string{DefaultClass}, Classless: true} }
+
+// ParseClasses reads the value of a flag: names of classes, separated by commas. A name is what Kubernetes accepts as
+// spec.loadBalancerClass.
+func ParseClasses(list string) ([]string, error) {
+	var out []string
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		if errs := validation.IsQualifiedName(name); len(errs) > 0 {
+			return nil, fmt.Errorf("load balancer class %q: want a name such as %s or lb: %s", name, DefaultClass, errs[0])
+		}
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
 	}
-	return nil
+	return out, nil
 }
 
 // String says which Services are ours.
 func (c Class) String() string {
+	out := "class " + strings.Join(c.Names, " and class ")
 	if c.Classless {
-		return fmt.Sprintf("class %q and Services without a class", c.Name)
+		return out + " and Services without a class"
 	}
-	return fmt.Sprintf("class %q", c.Name)
+	return out
 }
 
 // Serves reports whether a Service is ours: of type LoadBalancer, of our class
@@ -52,7 +66,7 @@ func (c Class) Serves(svc *corev1.Service) bool {
 	if svc.Spec.LoadBalancerClass == nil {
 		return c.Classless
 	}
-	return *svc.Spec.LoadBalancerClass == c.Name
+	return slices.Contains(c.Names, *svc.Spec.LoadBalancerClass)
 }
 
 // A Service is what Fairlead reads of a Service.
@@ -74,6 +88,11 @@ type Service struct {
 	IPs     []netip.Addr
 	Claim   string
 	Invalid string
+	// Asked is what it asks for by the annotations of other implementations alone, or by spec.loadBalancerIP, as text;
+	// empty if it asks for nothing, or by an annotation of ours. Prior: it asked for the same when its addresses were
+	// adopted, or they are not adopted yet.
+	Asked string
+	Prior bool
 	// Sharing is the key that Services have in common that share addresses.
 	Sharing string
 	// Ports and Selector decide who may share; they are read of those that share.
@@ -83,6 +102,8 @@ type Service struct {
 	// Shown are the addresses in its status, and Names its host names there.
 	Shown []netip.Addr
 	Names []string
+	// Adopted are those of Shown that another implementation had assigned.
+	Adopted []netip.Addr
 	// Marked: what the Service shows was assigned by Fairlead for certain.
 	Marked bool
 	// Announcers is the annotation of that name; Record reads it.
@@ -110,14 +131,11 @@ func ServiceOf(svc *corev1.Service) Service {
 	if p := svc.Spec.IPFamilyPolicy; p != nil {
 		s.RequireAll = *p == corev1.IPFamilyPolicyRequireDualStack
 	}
-	var err error
-	if s.Pool, s.IPs, s.Claim, err = request(svc); err != nil {
-		s.Invalid, s.Claim = err.Error(), ""
-	}
-	if _, s.Sharing, _ = first(svc.Annotations, sharingKeys); s.Sharing != "" || s.Claim != "" {
+	s.Shown, s.Names = Shown(svc)
+	s.request(svc)
+	if s.Sharing != "" || s.Claim != "" {
 		s.Ports, s.Selector = portsOf(svc), labels.Set(svc.Spec.Selector).String()
 	}
-	s.Shown, s.Names = Shown(svc)
 	s.Announcers = svc.Annotations[AnnotationAnnouncers]
 	s.Conflicts = conflicts(svc, s.Shown)
 	s.Contested = meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)

@@ -49,7 +49,7 @@ func TestTrimToAnnounce(t *testing.T) {
 	if diff := cmp.Diff(want, ServiceOf(trimmed), sameAddr); diff != "" {
 		t.Errorf("-whole, +trimmed:\n%s", diff)
 	}
-	if c := (Class{Name: class}); !c.Serves(trimmed) {
+	if c := (Class{Names: []string{class}}); !c.Serves(trimmed) {
 		t.Error("it has lost its class")
 	}
 	if diff := cmp.Diff(whole.Status, trimmed.Status); diff != "" {

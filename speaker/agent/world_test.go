@@ -23,7 +23,7 @@ import (
 
 func testAgent(apply func(Decided)) *Agent {
 	return New(Options{
-		Node: "node-1", Class: kube.Class{Name: kube.DefaultClass, Classless: true},
+		Node: "node-1", Class: kube.NewClass(),
 		Namespace: "fairlead-system", Service: "speaker", Log: logr.Discard(), Apply: apply, Duplicate: func(string) {},
 		Seen: func(announce.Key, *metav1.Condition, map[netip.Addr][]string) {},
 	})
