@@ -27,6 +27,10 @@ type Options struct {
 	Log   logr.Logger
 	// Changed is called when Observed has changed. It must not block.
 	Changed func()
+	// Asked is called with what another speaker asks; Reply answers. Answered is called with the answer to what Ask has
+	// asked. Neither may block.
+	Asked    func(Question)
+	Answered func(Answer)
 }
 
 // Desired is everything that a Gossip is to do.
@@ -58,12 +62,20 @@ type Gossip struct {
 	desired  atomic.Pointer[Desired]
 	observed atomic.Pointer[Observed]
 	wake     chan struct{}
-	begin    func(name string, at netip.AddrPort, key []byte, w Word, changed func(), l logr.Logger) (list, error)
-	answers  func(ctx context.Context, at netip.Addr, port uint16) bool
+	// exchanges are questions and answers on their way.
+	exchanges exchanges
+	begin     func(name string, at netip.AddrPort, key []byte, w Word, changed func(), inbox func([]byte), l logr.Logger) (list, error)
+	answers   func(ctx context.Context, at netip.Addr, port uint16) bool
 }
 
 // New returns a Gossip that talks to nobody until Set.
 func New(o Options) *Gossip {
+	if o.Asked == nil {
+		o.Asked = func(Question) {}
+	}
+	if o.Answered == nil {
+		o.Answered = func(Answer) {}
+	}
 	g := &Gossip{Options: o, wake: make(chan struct{}, 1), begin: begin, answers: answers}
 	g.desired.Store(&Desired{})
 	g.observed.Store(&Observed{})
@@ -157,6 +169,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 		}
 		timer.Reset(l.converge(ctx))
 		l.publish()
+		l.exchange()
 	}
 }
 
@@ -214,7 +227,7 @@ func (l *loop) forget(now time.Time) time.Duration {
 func (l *loop) tell(want Desired) (err error) {
 	switch {
 	case l.list == nil:
-		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Word, l.nudge, l.Log)
+		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Word, l.nudge, l.receive, l.Log)
 		if err != nil {
 			l.list = nil
 			return err

@@ -22,14 +22,21 @@ type node struct {
 	addr    netip.Addr
 	kernel  atomic.Bool // answers for the others' kernels
 	changed chan struct{}
-	stop    func()
+	// asked answers questions.
+	asked    atomic.Pointer[func(Question)]
+	answered chan Answer
+	stop     func()
 }
 
 func start(t testing.TB, i int, grace time.Duration) *node {
 	t.Helper()
-	n := &node{addr: netip.AddrFrom4([4]byte{127, 9, 0, byte(i)}), changed: make(chan struct{}, 1)}
+	n := &node{addr: netip.AddrFrom4([4]byte{127, 9, 0, byte(i)}), changed: make(chan struct{}, 1), answered: make(chan Answer, 8)}
 	n.kernel.Store(true)
-	n.Gossip = New(Options{Node: fmt.Sprint("node-", i), Port: 29478, Grace: grace, Log: logr.Discard(), Changed: func() {
+	n.Gossip = New(Options{Node: fmt.Sprint("node-", i), Port: 29478, Grace: grace, Log: logr.Discard(), Answered: func(x Answer) { n.answered <- x }, Asked: func(q Question) {
+		if f := n.asked.Load(); f != nil {
+			(*f)(q)
+		}
+	}, Changed: func() {
 		select {
 		case n.changed <- struct{}{}:
 		default:
@@ -106,6 +113,20 @@ func TestGossip(t *testing.T) {
 		}
 	}
 
+	// One is asked whether it announces an address, and answers.
+	b.asked.Store(new(func(q Question) { b.Reply(q, q.Addr.Is4(), q.Addr.Is6()) }))
+	for _, addr := range []string{"192.0.2.7", "2001:db8::7"} {
+		a.Ask("node-2", netip.MustParseAddr(addr))
+		select {
+		case got := <-a.answered:
+			if got.From != "node-2" || got.Addr.String() != addr || got.Announces != got.Addr.Is4() || got.Returning != got.Addr.Is6() {
+				t.Errorf("answered %+v", got)
+			}
+		case <-time.After(limit):
+			t.Fatal("no answer")
+		}
+	}
+
 	// A speaker that stops is away, as its kernel answers, and gone when it does not return in time.
 	c.stop()
 	a.sees(t, "node-3", announce.Away)
@@ -145,7 +166,7 @@ func TestKeys(t *testing.T) {
 	var at []netip.AddrPort
 	for i, key := range keys {
 		at = append(at, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 1, byte(i + 1)}), 29478))
-		l, err := begin(fmt.Sprint(i), at[i], key, Word{}, func() { changed <- struct{}{} }, logr.Discard())
+		l, err := begin(fmt.Sprint(i), at[i], key, Word{}, func() { changed <- struct{}{} }, func([]byte) {}, logr.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +189,7 @@ func TestKeys(t *testing.T) {
 			t.Fatalf("alive are %v", lists[1].alive())
 		}
 	}
-	former, err := begin("former", netip.MustParseAddrPort("127.9.1.3:29478"), keys[0], Word{}, func() {}, logr.Discard())
+	former, err := begin("former", netip.MustParseAddrPort("127.9.1.3:29478"), keys[0], Word{}, func() {}, func([]byte) {}, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +250,7 @@ func TestMessage(t *testing.T) {
 	defer h.stop()
 	news := 0
 	at := netip.MustParseAddrPort("192.0.2.2:1")
-	d := &delegate{self: "node-1", changed: func() { news++ }, heart: h, alive: map[string]neighbour{"node-1": {}, "node-2": {at: at}}}
+	d := &delegate{self: "node-1", changed: func() { news++ }, heart: h, inbox: func([]byte) {}, alive: map[string]neighbour{"node-1": {}, "node-2": {at: at}}}
 	for _, b := range [][]byte{nil, {9, 'x'}, message("node-3", w), b, late} {
 		d.NotifyMsg(b)
 	}

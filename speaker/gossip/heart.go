@@ -1,9 +1,6 @@
 package gossip
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"hash"
 	"maps"
 	"net/netip"
 	"slices"
@@ -18,7 +15,9 @@ type heart struct {
 
 	mu    sync.Mutex
 	ring  *ring
-	seals []seal
+	fresh freshness
+	// keys are the present one, then former ones that are still understood.
+	keys  []authenticator
 	addrs map[string]netip.AddrPort
 	ended bool
 
@@ -31,7 +30,7 @@ func newHeart(self string, key []byte, send func([]byte, netip.AddrPort), change
 	if err != nil {
 		return nil, err
 	}
-	h := &heart{send: send, changed: changed, ring: newRing(self), seals: []seal{sealOf(key)}, alarm: a}
+	h := &heart{send: send, changed: changed, ring: newRing(self), fresh: newFreshness(), keys: []authenticator{authenticatorOf(key)}, alarm: a}
 	h.woken.Go(func() {
 		for a.wait() == nil {
 			h.do(func(time.Time) {})
@@ -50,33 +49,53 @@ func (h *heart) do(change func(now time.Time)) {
 	now, doubts := time.Now(), h.doubts()
 	change(now)
 	out, again := h.ring.do(now)
-	h.post(out)
+	packets := h.pack(out, now)
 	h.alarm.set(again.Sub(now))
 	news := !slices.Equal(doubts, h.doubts())
 	h.mu.Unlock()
+	h.post(packets)
 	if news {
 		h.changed()
 	}
 }
 
-func (h *heart) post(out []letter) {
+// addressed is a packet that is ready to be sent.
+type addressed struct {
+	packet []byte
+	to     netip.AddrPort
+}
+
+func (h *heart) pack(out []letter, now time.Time) []addressed {
+	packets := make([]addressed, 0, len(out))
 	for _, l := range out {
-		h.send(h.seals[0].letter(h.ring.self, l.about), h.addrs[l.to])
+		p := h.fresh.send(packet{from: h.ring.self, about: l.about}, l.to, now)
+		packets = append(packets, addressed{h.keys[0].encode(p, l.to), h.addrs[l.to]})
+	}
+	return packets
+}
+
+// post sends packets. It is called without the lock.
+func (h *heart) post(packets []addressed) {
+	for _, p := range packets {
+		h.send(p.packet, p.to)
 	}
 }
 
-// hear takes a packet. What has not our seal is not for us.
-func (h *heart) hear(packet []byte) {
+// hear takes a packet. What is not authentic, not for this node, or not fresh is dropped.
+func (h *heart) hear(b []byte) {
 	h.do(func(now time.Time) {
-		for _, s := range h.seals {
-			if from, about, ok := s.open(packet); ok {
-				if about != "" {
-					h.ring.doubted(about, from, now)
-				} else {
-					h.ring.beat(from, now)
-				}
-				return
+		for _, k := range h.keys {
+			p, ok := k.decode(b, h.ring.self)
+			switch {
+			case !ok:
+				continue
+			case !h.ring.knows(p.from) || !h.fresh.hear(p, h.ring.self):
+			case p.about != "":
+				h.ring.doubted(p.about, p.from, now)
+			default:
+				h.ring.beat(p.from, now)
 			}
+			return
 		}
 	})
 }
@@ -84,6 +103,11 @@ func (h *heart) hear(packet []byte) {
 // living sets who is living, with their addresses.
 func (h *heart) living(addrs map[string]netip.AddrPort) {
 	h.do(func(now time.Time) {
+		for name := range h.addrs {
+			if _, still := addrs[name]; !still {
+				h.fresh.forget(name)
+			}
+		}
 		h.addrs = addrs
 		h.ring.living(slices.Collect(maps.Keys(addrs)), now)
 	})
@@ -109,21 +133,22 @@ func (h *heart) doubts() []string {
 // leave has all others doubt this one, that ends.
 func (h *heart) leave() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.post(letters(h.ring.others(), h.ring.self))
+	packets := h.pack(letters(h.ring.others(), h.ring.self), time.Now())
+	h.mu.Unlock()
+	h.post(packets)
 }
 
-// rekey seals by another key. What is sealed by a former one is heard until forget.
+// rekey authenticates by another key. What is authenticated by a former one is heard until forget.
 func (h *heart) rekey(key []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seals = append([]seal{sealOf(key)}, h.seals...)
+	h.keys = append([]authenticator{authenticatorOf(key)}, h.keys...)
 }
 
 func (h *heart) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seals = h.seals[:1]
+	h.keys = h.keys[:1]
 }
 
 func (h *heart) stop() {
@@ -132,45 +157,4 @@ func (h *heart) stop() {
 	h.mu.Unlock()
 	h.alarm.close()
 	h.woken.Wait()
-}
-
-// seal is a key that letters are authenticated by: HMAC-SHA256 (RFC 2104). They are not encrypted, as they say nothing
-// that is not seen on the wire anyway: which nodes there are. One goroutine uses it at a time.
-type seal struct{ mac hash.Hash }
-
-const (
-	// heartbeat is the first byte of a letter. Memberlist's packets begin with the version of their encryption, which is 0 or 1.
-	heartbeat = 'H'
-	sealSize  = sha256.Size
-)
-
-// sealOf derives a key of its own from that of the gossip.
-func sealOf(key []byte) seal {
-	m := hmac.New(sha256.New, key)
-	m.Write([]byte("fairlead heartbeat"))
-	return seal{hmac.New(sha256.New, m.Sum(nil))}
-}
-
-// sum appends that of b to a slice.
-func (s seal) sum(to, b []byte) []byte {
-	s.mac.Reset()
-	s.mac.Write(b)
-	return s.mac.Sum(to)
-}
-
-// letter writes a heartbeat, or a doubt about another: a byte, the length of the sender's name, both names, the seal.
-func (s seal) letter(from, about string) []byte {
-	b := make([]byte, 0, 2+len(from)+len(about)+sealSize)
-	b = append(append(append(b, heartbeat, byte(len(from))), from...), about...)
-	return s.sum(b, b)
-}
-
-// open reads a letter.
-func (s seal) open(packet []byte) (from, about string, ok bool) {
-	n := len(packet) - sealSize
-	if n < 2 || packet[0] != heartbeat || n < 2+int(packet[1]) || !hmac.Equal(packet[n:], s.sum(nil, packet[:n])) {
-		return "", "", false
-	}
-	names := string(packet[2:n])
-	return names[:packet[1]], names[packet[1]:], true
 }

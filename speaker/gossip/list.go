@@ -26,6 +26,8 @@ type list interface {
 	rekey(key []byte) error
 	// forget understands messages with the present key only.
 	forget()
+	// send sends a message to another, which may be lost.
+	send(name string, message []byte)
 	// close leaves: all others are told, if there are any.
 	close()
 }
@@ -46,8 +48,8 @@ type members struct {
 }
 
 // begin starts a list at an address. It calls changed when somebody comes, goes, or says something else;
-// changed must not block.
-func begin(name string, at netip.AddrPort, key []byte, word Word, changed func(), l logr.Logger) (list, error) {
+// changed must not block. Questions and answers come to inbox, which must not either.
+func begin(name string, at netip.AddrPort, key []byte, word Word, changed func(), inbox func([]byte), l logr.Logger) (list, error) {
 	keyring, err := memberlist.NewKeyring(nil, key)
 	if err != nil {
 		return nil, fmt.Errorf("gossip key: %w", err)
@@ -61,7 +63,7 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 		return nil, errors.Join(err, t.Shutdown())
 	}
 	t.start(h.hear)
-	d := &delegate{self: name, changed: changed, heart: h, alive: map[string]neighbour{}}
+	d := &delegate{self: name, changed: changed, heart: h, alive: map[string]neighbour{}, inbox: inbox}
 	first := word.after(said{}, time.Now())
 	d.word.Store(&first)
 	c := configOf(name, keyring, d, l)
@@ -114,6 +116,15 @@ func (m *members) say(word Word) {
 	}
 }
 
+func (m *members) send(name string, message []byte) {
+	m.node.mu.Lock()
+	n, known := m.node.alive[name]
+	m.node.mu.Unlock()
+	if known {
+		_ = m.SendToAddress(memberlist.Address{Addr: n.at.String()}, message) // who asks asks again
+	}
+}
+
 func (m *members) rekey(key []byte) error {
 	if err := m.keyring.AddKey(key); err != nil {
 		return err
@@ -145,8 +156,12 @@ type delegate struct {
 	word    atomic.Pointer[said]
 	changed func()
 	heart   *heart
-	mu      sync.Mutex
-	alive   map[string]neighbour
+	// noting has one note after another, so that the heart is told of them in their order; mu guards alive alone.
+	noting sync.Mutex
+	mu     sync.Mutex
+	alive  map[string]neighbour
+	// inbox takes questions and answers; it must not block.
+	inbox func(message []byte)
 }
 
 type neighbour struct {
@@ -162,6 +177,10 @@ func (*delegate) MergeRemoteState([]byte, bool)   {}
 // NotifyMsg hears what another says of itself, before gossip tells. It may come late: memberlist takes the latest packets first, and
 // the kernel holds some back until it knows whither.
 func (d *delegate) NotifyMsg(b []byte) {
+	if isExchange(b) {
+		d.inbox(bytes.Clone(b))
+		return
+	}
 	name, w, ok := decodeMessage(b)
 	if !ok {
 		return
@@ -175,12 +194,21 @@ func (d *delegate) NotifyMsg(b []byte) {
 
 func (d *delegate) NotifyJoin(n *memberlist.Node) {
 	at, _ := netip.AddrFromSlice(n.Addr)
-	d.note(func() { d.alive[n.Name] = neighbour{decode(n.Meta), netip.AddrPortFrom(at.Unmap(), n.Port)} })
+	now := neighbour{decode(n.Meta), netip.AddrPortFrom(at.Unmap(), n.Port)}
+	d.note(func() {
+		// What gossip passes on may be older than what the other has said to us directly.
+		if before, known := d.alive[n.Name]; known && before.word.stamp > now.word.stamp {
+			now.word = before.word
+		}
+		d.alive[n.Name] = now
+	})
 }
 func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.NotifyJoin(n) }
 func (d *delegate) NotifyLeave(n *memberlist.Node)  { d.note(func() { delete(d.alive, n.Name) }) }
 
 func (d *delegate) note(change func()) {
+	d.noting.Lock()
+	defer d.noting.Unlock()
 	d.mu.Lock()
 	change()
 	addrs := make(map[string]netip.AddrPort, len(d.alive))

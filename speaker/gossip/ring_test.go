@@ -281,23 +281,3 @@ func TestRingRecovers(t *testing.T) {
 		}
 	}
 }
-
-func TestSeal(t *testing.T) {
-	s := sealOf([]byte("0123456789abcdef"))
-	for _, names := range [][2]string{{"node-1", ""}, {"node-1", "node-2"}, {"", ""}, {"", "x"}} {
-		b := s.letter(names[0], names[1])
-		if from, about, ok := s.open(b); !ok || from != names[0] || about != names[1] {
-			t.Errorf("%q, %q: read %q, %q, %t", names[0], names[1], from, about, ok)
-		}
-		for i := range b {
-			for _, broken := range [][]byte{b[:i], slices.Concat(b[:i], []byte{b[i] ^ 1}, b[i+1:])} {
-				if _, _, ok := s.open(broken); ok {
-					t.Errorf("%x is taken for %x", broken, b)
-				}
-			}
-		}
-		if _, _, ok := sealOf([]byte("fedcba9876543210")).open(b); ok {
-			t.Error("opened by another key")
-		}
-	}
-}

@@ -61,8 +61,25 @@ func (r *roster) expect(names []string, now time.Time) {
 	}
 }
 
-// heard notes who is alive, and what they say.
+// alone reports whether nobody is heard. Then nothing follows from the silence of a speaker: it may be us.
+func (r *roster) alone() bool {
+	for _, p := range r.peers {
+		if !p.missing {
+			return false
+		}
+	}
+	return true
+}
+
+// heard notes who is alive, and what they say. When somebody is heard after nobody was, the others have as much time to be heard as if
+// they had just been missed.
 func (r *roster) heard(alive map[string]Word, now time.Time) {
+	alone := r.alone()
+	defer func() {
+		if alone && !r.alone() {
+			r.excuse(now)
+		}
+	}()
 	for name, p := range r.peers {
 		word, ok := alive[name]
 		switch {
@@ -86,7 +103,7 @@ func (r *roster) checked(name string, answered bool, now time.Time) {
 	}
 	p.answered = p.answered || answered
 	switch {
-	case answered && now.Sub(p.since) < r.grace:
+	case answered && (now.Sub(p.since) < r.grace || r.alone()):
 		p.Presence, p.missed = announce.Away, 0
 	case answered:
 		p.Presence = announce.Gone
@@ -105,6 +122,11 @@ const resolving = 2500 * time.Millisecond
 // restart begins anew with those who were missed while nothing could be found out of them.
 func (r *roster) restart(now time.Time) {
 	r.patient = now.Add(resolving)
+	r.excuse(now)
+}
+
+// excuse begins anew with those who are missing.
+func (r *roster) excuse(now time.Time) {
 	for _, p := range r.peers {
 		if p.missing && p.Presence != announce.Gone {
 			p.Presence, p.since, p.missed = announce.Away, now, 0

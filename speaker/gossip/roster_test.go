@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,10 +16,13 @@ func TestRoster(t *testing.T) {
 	start := time.Unix(0, 0)
 	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 	alive := func(second int) func(*roster) {
-		return func(r *roster) { r.heard(map[string]Word{"a": {}, "self": {}}, at(second)) }
+		return func(r *roster) { r.heard(map[string]Word{"a": {}, "other": {}, "self": {}}, at(second)) }
+	}
+	alone := func(second int) func(*roster) {
+		return func(r *roster) { r.heard(map[string]Word{"self": {}}, at(second)) }
 	}
 	silent := func(second int) func(*roster) {
-		return func(r *roster) { r.heard(map[string]Word{"self": {}}, at(second)) }
+		return func(r *roster) { r.heard(map[string]Word{"other": {}, "self": {}}, at(second)) }
 	}
 	kernel := func(answers bool, second int) func(*roster) {
 		return func(r *roster) { r.checked("a", answers, at(second)) }
@@ -42,20 +46,22 @@ func TestRoster(t *testing.T) {
 		"DiesAway":    {"two are", []func(*roster){alive(1), silent(2), kernel(true, 2), kernel(false, 3), kernel(false, 4)}, announce.Gone, false, 0},
 		"Returns":     {"a restart is over when the speaker is heard", []func(*roster){alive(1), silent(2), kernel(true, 2), alive(5)}, announce.Alive, false, 0},
 		"TooLong":     {"a speaker may not be away for ever", []func(*roster){alive(1), silent(2), kernel(true, 2), kernel(true, 13)}, announce.Gone, false, 0},
+		"NobodyHeard": {"but if nobody is heard, it is perhaps this one that is deaf", []func(*roster){alive(1), alone(2), kernel(true, 2), kernel(true, 13)}, announce.Away, true, 0},
+		"HeardAgain":  {"and has as long to be heard from when another is", []func(*roster){alive(1), alone(2), kernel(true, 13), silent(14), kernel(true, 23)}, announce.Away, true, 0},
 		"RebootsSlow": {"the kernel of one that is gone does not bring it back", []func(*roster){alive(1), silent(2), kernel(false, 2), kernel(true, 3)}, announce.Gone, false, 0},
 		"Heals":       {"its speaker does, and that is counted", []func(*roster){alive(1), silent(2), kernel(false, 2), alive(9)}, announce.Alive, false, 1},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			r := roster{grace: 10 * time.Second, peers: map[string]*peer{}}
-			r.expect([]string{"a"}, start)
+			r.expect([]string{"a", "other"}, start)
 			for _, h := range tc.history {
 				h(&r)
 			}
 			if got := r.members()["a"].Presence; got != tc.want || r.heals != tc.heals {
 				t.Errorf("%s: %s, %d heals, want %s, %d", tc.reason, got, r.heals, tc.want, tc.heals)
 			}
-			if got := len(r.doubted()) > 0; got != tc.doubted {
+			if got := slices.Contains(r.doubted(), "a"); got != tc.doubted {
 				t.Errorf("%s: to be asked: %t, want %t", tc.reason, got, tc.doubted)
 			}
 			if r.expect(nil, at(20)); len(r.members()) != 0 {
@@ -155,4 +161,45 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%q: %+v, then %+v", b, w, again)
 		}
 	})
+}
+
+// TestReunion: three speakers could not talk to each other for long, though all went on. When they meet again, one after the other, nobody
+// is taken for gone.
+func TestReunion(t *testing.T) {
+	const grace = time.Minute
+	r := roster{grace: grace, peers: map[string]*peer{}}
+	now := time.Unix(1_000_000, 0)
+	r.expect([]string{"b", "c"}, now)
+	r.heard(map[string]Word{"a": {}, "b": {}, "c": {}}, now)
+	never := func(when string) {
+		t.Helper()
+		for name, m := range r.members() {
+			if m.Presence == announce.Gone {
+				t.Fatalf("%s: %s is gone", when, name)
+			}
+		}
+	}
+	for range int(3 * grace / checkInterval) {
+		now = now.Add(checkInterval)
+		r.heard(map[string]Word{"a": {}}, now)
+		for _, name := range r.doubted() {
+			r.checked(name, true, now)
+		}
+		never("while nobody is heard")
+	}
+	if !r.unheard(now) {
+		t.Fatal("nobody is heard, and that is taken for the others' trouble")
+	}
+	r.heard(map[string]Word{"a": {}, "b": {}}, now)
+	never("when the first is heard")
+	r.checked("c", true, now)
+	never("when the kernel of the other answers")
+	if r.heals != 0 {
+		t.Errorf("%d nodes have come back that were never gone", r.heals)
+	}
+	now = now.Add(grace)
+	r.heard(map[string]Word{"a": {}, "b": {}}, now)
+	if r.checked("c", true, now); r.members()["c"].Presence != announce.Gone {
+		t.Error("one that is away for longer than its grace, though others are heard, is not gone")
+	}
 }
