@@ -24,8 +24,8 @@ help: ## Print this help.
 demo: images $(LAB) ## Show Fairlead on a cluster on this machine (Linux, root).
 	@go build -o build/demo ./internal/demo && build/demo
 
-lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables.
-	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY)
+lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables ROUTERS=yes.
+	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY) $(if $(ROUTERS),--routers)
 
 lab-down: $(LAB) ## End that cluster.
 	@$(LAB) down

@@ -96,6 +96,7 @@ var Table = []Rule{
 	{Package: "internal/gauge", Ours: []string{"internal/lab"}, Never: kubernetes},
 	{Package: "internal/image/...", Ours: []string{"..."}},
 	{Package: "internal/lab/...", Ours: []string{"..."}},
+	{Package: "internal/router", Never: join(kubernetes, sockets)},
 }
 
 func join(lists ...[]string) []string {

@@ -23,7 +23,7 @@ const conflict = "AddressConflict"
 // strange gives an address to a host that is not in the cluster, which tells its neighbours so. It returns the host's MAC.
 func (s *story) strange(address string) (mac string) {
 	s.Helper()
-	host, address := s.Host(lab.Router), s.own(address)
+	host, address := s.Host(lab.Router1), s.own(address)
 	run := func(name string, args ...string) {
 		if out, err := host.Command(context.Background(), name, args...).CombinedOutput(); err != nil {
 			s.Errorf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)

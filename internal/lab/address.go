@@ -7,10 +7,10 @@ import (
 
 // The networks of a lab. They are the same in every lab: namespaces keep them apart.
 var (
-	// NodesV4 and NodesV6 are the segment of the control plane, the nodes, the client and the router.
+	// NodesV4 and NodesV6 are the segment of the control plane, the nodes, the client and the routers.
 	NodesV4 = netip.MustParsePrefix("172.30.0.0/24")
 	NodesV6 = netip.MustParsePrefix("fd30::/64")
-	// FarV4 and FarV6 are the segment behind the router.
+	// FarV4 and FarV6 are the segment behind the routers.
 	FarV4 = netip.MustParsePrefix("172.31.0.0/24")
 	FarV6 = netip.MustParsePrefix("fd31::/64")
 	// PodsV4 and PodsV6 hold every node's PodCIDRs.
@@ -24,11 +24,12 @@ var (
 	ExternalV6 = netip.MustParsePrefix("fd30::100:0/112")
 )
 
-// Last parts of addresses on a segment. The node's is firstNode-1 plus its number.
+// Last parts of addresses on a segment. A node's is nodePart plus its number.
 const (
-	routerPart    = 1
+	router1Part   = 1
 	controlPart   = 2
 	clientPart    = 3
+	router2Part   = 4
 	nodePart      = 10
 	farClientPart = 2
 )
@@ -49,13 +50,15 @@ func (a Addrs) prefixes() []netip.Prefix {
 
 func (a Addrs) String() string { return a.V4.String() + "," + a.V6.String() }
 
-// The addresses of the hosts which every lab has.
+// The addresses of the hosts which every lab has. Routers have two, one on each segment.
 var (
-	RouterAddrs    = onNodes(routerPart)
-	ControlAddrs   = onNodes(controlPart)
-	ClientAddrs    = onNodes(clientPart)
-	RouterFarAddrs = onFar(routerPart)
-	FarClientAddrs = onFar(farClientPart)
+	Router1Addrs    = onNodes(router1Part)
+	Router2Addrs    = onNodes(router2Part)
+	ControlAddrs    = onNodes(controlPart)
+	ClientAddrs     = onNodes(clientPart)
+	Router1FarAddrs = onFar(router1Part)
+	Router2FarAddrs = onFar(router2Part)
+	FarClientAddrs  = onFar(farClientPart)
 )
 
 // NodeAddrs returns the addresses of node n, counted from one.

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -65,16 +66,17 @@ func TestAddressesDoNotMeet(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	got := map[string][]string{}
 	for _, r := range routes(2) {
-		got[r.Host] = append(got[r.Host], r.To.String()+" via "+r.Via.String())
+		got[r.Host] = append(got[r.Host], fmt.Sprintf("%s via %v", r.To, r.Via))
 	}
-	byDefault := []string{"0.0.0.0/0 via 172.30.0.1", "::/0 via fd30::1"}
-	first := []string{"10.244.1.0/24 via 172.30.0.11", "fd44:0:0:1::/64 via fd30::11"}
-	second := []string{"10.244.2.0/24 via 172.30.0.12", "fd44:0:0:2::/64 via fd30::12"}
+	byDefault := []string{"0.0.0.0/0 via [172.30.0.1 172.30.0.4]", "::/0 via [fd30::1 fd30::4]"}
+	first := []string{"10.244.1.0/24 via [172.30.0.11]", "fd44:0:0:1::/64 via [fd30::11]"}
+	second := []string{"10.244.2.0/24 via [172.30.0.12]", "fd44:0:0:2::/64 via [fd30::12]"}
 	want := map[string][]string{
 		Control:   concat(byDefault, first, second),
-		Router:    concat(first, second),
+		Router1:   concat(first, second),
+		Router2:   concat(first, second),
 		Client:    byDefault,
-		FarClient: {"0.0.0.0/0 via 172.31.0.1", "::/0 via fd31::1"},
+		FarClient: {"0.0.0.0/0 via [172.31.0.1 172.31.0.4]", "::/0 via [fd31::1 fd31::4]"},
 		"node-1":  concat(byDefault, second),
 		"node-2":  concat(byDefault, first),
 	}

@@ -8,22 +8,26 @@
 //	                     │     .2      │ controller manager, scheduler
 //	                     └──────┬──────┘
 //	 172.30.0.0/24, fd30::/64   │
-//	─────┬──────────┬───────────┼──────────┬──────────────┬──────  segment "nodes"
-//	┌────┴───┐  ┌───┴────┐  ┌───┴────┐ ┌───┴────┐     ┌───┴────┐
-//	│ client │  │ node-1 │  │ node-2 │ │ node-3 │ …   │ router │
-//	│   .3   │  │  .11   │  │  .12   │ │  .13   │     │   .1   │
-//	└────────┘  └────────┘  └────────┘ └────────┘     └───┬────┘
-//	            containerd, kubelet, kube-proxy each      │ 172.31.0.0/24, fd31::/64
-//	                                                    ──┼──────────┬──  segment "far"
-//	                                                             ┌───┴────────┐
-//	                                                             │ far-client │
-//	                                                             │     .2     │
-//	                                                             └────────────┘
+//	─────┬──────────┬───────────┼──────────┬────────────┬────────────┬──────  segment "nodes"
+//	┌────┴───┐  ┌───┴────┐  ┌───┴────┐ ┌───┴────┐  ┌────┴─────┐ ┌────┴─────┐
+//	│ client │  │ node-1 │  │ node-2 │ │ node-3 │… │ router-1 │ │ router-2 │
+//	│   .3   │  │  .11   │  │  .12   │ │  .13   │  │  .1, FRR │ │ .4, BIRD │
+//	└────────┘  └────────┘  └────────┘ └────────┘  └────┬─────┘ └────┬─────┘
+//	            containerd, kubelet, kube-proxy each    │            │ 172.31.0.0/24, fd31::/64
+//	                                                  ──┴─────┬──────┴──  segment "far"
+//	                                                    ┌─────┴──────┐
+//	                                                    │ far-client │
+//	                                                    │     .2     │
+//	                                                    └────────────┘
 //
 // IPv6 addresses end like the IPv4 ones: node-1 is fd30::11. Node N has the pods 10.244.N.0/24 and fd44:0:0:N::/64, and all
 // forwarding hosts and the control plane route them. Addresses for load balancers are free on the nodes' segment:
 // ExternalV4 and ExternalV6. No name service runs, and nothing outside can be reached, so nodes know only the images
 // that LoadImage gave them, and PauseImage and WebImage.
+//
+// Default routes lead over both routers, each connection over one. They only forward until StartRouters has them speak BGP:
+// FRR and BIRD, configured as a network engineer would. What they have then is told by Paths and BFDUp, in their own
+// words, and by Forwards, as their kernels see it.
 //
 // # What a lab is made of
 //

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -20,11 +21,13 @@ type Host struct {
 	Name string
 
 	net, uts string
+	// bin holds programs that only this host has, if it is there.
+	bin string
 }
 
-// Host returns a host by its name: Control, Router, Client, FarClient or a node.
+// Host returns a host by its name: Control, Router1, Router2, Client, FarClient or a node.
 func (l *Lab) Host(name string) *Host {
-	return &Host{Name: name, net: l.namespace(name, "net"), uts: l.namespace(name, "uts")}
+	return &Host{Name: name, net: l.namespace(name, "net"), uts: l.namespace(name, "uts"), bin: l.paths.in(name, "bin")}
 }
 
 // Hosts returns the names of all hosts.
@@ -36,9 +39,12 @@ func (l *Lab) namespace(host, kind string) string {
 	return filepath.Join(root, l.paths.namespace(host, kind))
 }
 
-// Command returns a command that runs on the host, with the machine's files and processes.
+// Command returns a command that runs on the host, with the machine's files and processes. On routers that run, vtysh and birdc
+// talk to the host's own.
 func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.net, "--uts=" + h.uts, "--", name}, args...)...)
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--net=" + h.net, "--uts=" + h.uts, "--", name}, args...)...)
+	cmd.Env = append(os.Environ(), "PATH="+h.bin+":"+os.Getenv("PATH"))
+	return cmd
 }
 
 // Has reports whether a process is on the host's network, as are those of pods that use it.

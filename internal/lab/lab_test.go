@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 	"io"
 	"net/http"
 	"os"
@@ -14,9 +16,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -97,6 +96,7 @@ func TestLab(t *testing.T) {
 	checkKubectl(ctx, t, l)
 	checkCable(t, l)
 	checkInterface(t, l)
+	checkRouters(ctx, t, l)
 	checkComponents(ctx, t, l)
 
 	if err := l.Down(ctx); err != nil {

@@ -38,11 +38,15 @@ func (l *Lab) buildNetwork() error {
 }
 
 func (l *Lab) addRoute(r route) error {
+	var hops []*netlink.NexthopInfo
+	for _, via := range r.Via {
+		hops = append(hops, &netlink.NexthopInfo{Gw: via.AsSlice()})
+	}
 	err := l.netlink(r.Host, func(h *netlink.Handle) error {
-		return h.RouteAdd(&netlink.Route{Dst: ipNet(r.To), Gw: r.Via.AsSlice()})
+		return h.RouteAdd(&netlink.Route{Dst: ipNet(r.To), MultiPath: hops})
 	})
 	if err != nil {
-		return fmt.Errorf("add route on %s to %s via %s: %w", r.Host, r.To, r.Via, err)
+		return fmt.Errorf("add route on %s to %s via %v: %w", r.Host, r.To, r.Via, err)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func TestMissingPackages(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, missingPackages(tc.present)); diff != "" {
+			if diff := cmp.Diff(tc.want, missingPackages(needed, tc.present)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

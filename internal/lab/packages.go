@@ -15,8 +15,11 @@ import (
 
 const cniDir = "/usr/lib/cni"
 
-// needed are files without which the lab, or what its users do in it, does not work, and the Debian packages of them.
-var needed = []struct{ file, pkg string }{
+// program is a file that must be there, and the Debian package of it.
+type program struct{ file, pkg string }
+
+// needed are those without which the lab, or what its users do in it, does not work.
+var needed = []program{
 	{"ip", "iproute2"},
 	{"nsenter", "util-linux"},
 	{"nft", "nftables"},
@@ -30,11 +33,18 @@ var needed = []struct{ file, pkg string }{
 	{"ndisc6", "ndisc6"},
 	{"tcpdump", "tcpdump"},
 	{"curl", "curl"},
+	{"ping", "iputils-ping"},
+}
+
+// neededByRouters are those that speak BGP.
+var neededByRouters = []program{
+	{"/usr/lib/frr/bgpd", "frr"},
+	{"bird", "bird2"},
 }
 
 // ensurePackages installs what is missing.
-func ensurePackages(ctx context.Context, o Options) error {
-	missing := missingPackages(present)
+func ensurePackages(ctx context.Context, o Options, needed []program) error {
+	missing := missingPackages(needed, present)
 	if len(missing) == 0 {
 		return nil
 	}
@@ -48,13 +58,13 @@ func ensurePackages(ctx context.Context, o Options) error {
 		return fmt.Errorf("install Debian packages %s: %w", strings.Join(missing, ", "), err)
 	}
 	o.logf("Installed them in %s.", time.Since(started).Round(time.Second))
-	if still := missingPackages(present); len(still) > 0 {
+	if still := missingPackages(needed, present); len(still) > 0 {
 		return fmt.Errorf("still missing after installation: %s", strings.Join(still, ", "))
 	}
 	return nil
 }
 
-func missingPackages(present func(string) bool) []string {
+func missingPackages(needed []program, present func(string) bool) []string {
 	var missing []string
 	for _, n := range needed {
 		if !present(n.file) && !slices.Contains(missing, n.pkg) {

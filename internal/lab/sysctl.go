@@ -26,15 +26,17 @@ var hostSysctls = map[string]string{
 	"net.ipv6.conf.all.accept_dad":           "0",
 	"net.ipv6.conf.default.accept_dad":       "0",
 	"net.ipv6.conf.default.accept_ra":        "0",
-}
-
-// forwardSysctls make nodes and the router forward, the latter over all of several equal routes.
-var forwardSysctls = map[string]string{
-	"net.ipv4.ip_forward":                "1",
-	"net.ipv6.conf.all.forwarding":       "1",
-	"net.ipv6.conf.default.forwarding":   "1",
+	// Of several equal next hops each connection takes one, and none a neighbour that is known to be gone.
 	"net.ipv4.fib_multipath_hash_policy": "1",
 	"net.ipv6.fib_multipath_hash_policy": "1",
+	"net.ipv4.fib_multipath_use_neigh":   "1",
+}
+
+// forwardSysctls make nodes and routers forward.
+var forwardSysctls = map[string]string{
+	"net.ipv4.ip_forward":              "1",
+	"net.ipv6.conf.all.forwarding":     "1",
+	"net.ipv6.conf.default.forwarding": "1",
 }
 
 func (l *Lab) prepareHosts() error {
@@ -58,7 +60,7 @@ func (l *Lab) prepareHost(name string) error {
 		if err := writeSysctls(hostSysctls); err != nil {
 			return err
 		}
-		if name == Router || strings.HasPrefix(name, "node-") {
+		if forwards(name) {
 			return writeSysctls(forwardSysctls)
 		}
 		return nil
@@ -67,6 +69,10 @@ func (l *Lab) prepareHost(name string) error {
 		return err
 	}
 	return l.netlink(name, func(h *netlink.Handle) error { return setUp(h, "lo") })
+}
+
+func forwards(host string) bool {
+	return host == Router1 || host == Router2 || strings.HasPrefix(host, "node-")
 }
 
 func writeSysctls(values map[string]string) error {

@@ -42,7 +42,7 @@ func start(ctx context.Context, o Options, lock *os.File) (*Lab, error) {
 
 // prepare gets all that the lab is made of, and returns where this package's source is.
 func (l *Lab) prepare(ctx context.Context) (source string, err error) {
-	if err := ensurePackages(ctx, l.options); err != nil {
+	if err := ensurePackages(ctx, l.options, needed); err != nil {
 		return "", err
 	}
 	if source, err = sourceDir(ctx); err != nil {

@@ -20,7 +20,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{Use: "lab", Short: "A Kubernetes cluster on this machine", SilenceUsage: true, SilenceErrors: true}
 	root.PersistentFlags().StringVar(&o.Name, "name", lab.DefaultName, "which lab is meant")
 	root.AddCommand(
-		upCommand(&o), downCommand(&o), statusCommand(&o), execCommand(&o),
+		upCommand(&o), routersCommand(&o), downCommand(&o), statusCommand(&o), execCommand(&o),
 		onEach(&o, "pull HOST…", "Pull the cables of hosts", (*lab.Lab).PullCable),
 		onEach(&o, "replug HOST…", "Plug the cables of hosts in again", (*lab.Lab).ReplugCable),
 		onEach(&o, "stop COMPONENT…", "Stop components, for example node-1/kubelet", (*lab.Lab).Stop),
@@ -35,14 +35,39 @@ func upCommand(o *lab.Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "up", Short: "Start the lab and leave it running", Args: cobra.NoArgs}
 	cmd.Flags().IntVar(&o.Nodes, "nodes", 3, "how many nodes")
 	cmd.Flags().StringVar((*string)(&o.ProxyMode), "proxy-mode", string(lab.NFTables), "nftables or iptables")
+	routers := cmd.Flags().Bool("routers", false, "let the routers speak BGP, as the command routers does")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.Detached, o.Log = true, cmd.OutOrStdout()
 		l, err := lab.Up(cmd.Context(), *o)
 		if err != nil {
 			return err
 		}
+		if *routers {
+			if err := l.StartRouters(cmd.Context(), lab.Routing{BFD: lab.FastBFD}); err != nil {
+				return err
+			}
+		}
 		greet(cmd, l)
 		return nil
+	}
+	return cmd
+}
+
+func routersCommand(o *lab.Options) *cobra.Command {
+	r := lab.Routing{BFD: lab.FastBFD}
+	cmd := &cobra.Command{Use: "routers", Short: "Let the routers speak BGP, or start that anew with other settings", Args: cobra.NoArgs}
+	cmd.Flags().StringVar(&r.Password, "password", "", "sign the sessions with it")
+	cmd.Flags().DurationVar(&r.BFD.Interval, "bfd-interval", r.BFD.Interval, "how often BFD packets are sent")
+	cmd.Flags().IntVar(&r.BFD.Multiplier, "bfd-multiplier", r.BFD.Multiplier, "how many of them may be lost; 0 for no BFD")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		l, err := attach(cmd, o)
+		if err != nil {
+			return err
+		}
+		if r.BFD.Multiplier == 0 {
+			r.BFD = lab.BFD{}
+		}
+		return l.StartRouters(cmd.Context(), r)
 	}
 	return cmd
 }
@@ -91,7 +116,7 @@ func statusCommand(o *lab.Options) *cobra.Command {
 
 func execCommand(o *lab.Options) *cobra.Command {
 	return &cobra.Command{Use: "exec HOST -- COMMAND…", Args: cobra.MinimumNArgs(2),
-		Short: fmt.Sprintf("Run a command on %s, %s, %s, %s or a node", lab.Control, lab.Router, lab.Client, lab.FarClient),
+		Short: fmt.Sprintf("Run a command on %s, %s, %s, %s, %s or a node", lab.Control, lab.Router1, lab.Router2, lab.Client, lab.FarClient),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l, err := attach(cmd, o)
 			if err != nil {
