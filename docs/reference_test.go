@@ -171,7 +171,7 @@ func TestFlags(t *testing.T) {
 	page := string(read(t, "operations.md"))
 	known := map[string]bool{}
 	for _, file := range []string{"../controller/options.go", "../speaker/options.go"} {
-		flags := regexp.MustCompile(`f\.\w+Var\(&[\w.]+, "([a-z-]+)"`).FindAllStringSubmatch(string(read(t, file)), -1)
+		flags := regexp.MustCompile(`f\.(?:\w+Var\(&[\w.]+, |Func\()"([a-z-]+)"`).FindAllStringSubmatch(string(read(t, file)), -1)
 		if len(flags) < 4 {
 			t.Errorf("%s: found %d flags only", file, len(flags))
 		}
