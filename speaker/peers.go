@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"maps"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/agent"
+	"github.com/fairlead-lb/fairlead/speaker/gossip"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 	"github.com/fairlead-lb/fairlead/speaker/responder"
 	"github.com/fairlead-lb/fairlead/speaker/status"
@@ -61,17 +59,22 @@ func (s *speaker) peers() map[string]int {
 	return out
 }
 
+// asked has another speaker's question answered.
+func (s *speaker) asked(q gossip.Question) {
+	s.agent.Asked(q.Addr, func(announces, returning bool) { s.gossip.Reply(q, announces, returning) })
+}
+
 // conflicts counts the addresses of this node that somebody else uses.
 func (s *speaker) conflicts() int {
 	if d := s.last.Load(); d != nil {
-		return d.Conflicts
+		return len(d.Conflicts)
 	}
 	return 0
 }
 
 // sighted tells the agent of somebody who claims an address that is answered for here.
 func (s *speaker) sighted(x responder.Sighting) {
-	s.agent.Sighted(x.Addr, agent.Stranger{MAC: x.MAC.String(), Link: x.Link, Before: x.Probing, Seen: time.Now()})
+	s.agent.Sighted(x.Addr, agent.Host{MAC: x.MAC.String(), Link: x.Link, Before: x.Probing, Seen: time.Now()})
 }
 
 // updates is what is to be said of Services.
@@ -79,12 +82,9 @@ func (s *speaker) updates(changed []agent.Change) []status.Update {
 	out := make([]status.Update, 0, len(changed))
 	for i := range changed {
 		c := &changed[i]
-		u := status.Update{Service: c.Service, Of: c.Of, Announced: c.Announced, Record: c.Record, Contested: c.Contested}
-		for _, a := range slices.SortedFunc(maps.Keys(c.Strangers), netip.Addr.Compare) {
-			x := c.Strangers[a]
-			u.Conflicts = append(u.Conflicts, status.Conflict{Conflict: kube.Conflict{Addr: a, MAC: x.MAC, Node: s.node, Link: x.Link}, Before: x.Before})
-		}
-		out = append(out, u)
+		out = append(out, status.Update{
+			Service: c.Service, Of: c.Of, Announced: c.Announced, Record: c.Record, InUse: c.InUse, Contested: c.Contested, Conflicts: c.Conflicts,
+		})
 	}
 	return out
 }

@@ -126,11 +126,12 @@ func (s *speaker) wire() error {
 	s.kernel = strictarp.New(os.DirFS(strictarp.Root), s.log.WithName("strictarp"), s.report)
 	s.gossip = gossip.New(gossip.Options{
 		Node: s.node, Port: uint16(s.gossipPort), Grace: s.restartGrace, Log: s.log.WithName("gossip"), Changed: s.heard,
+		Asked: s.asked, Answered: func(x gossip.Answer) { s.agent.Answered(x.Addr, x.From, x.Announces, x.Returning) },
 	})
 	s.agent = agent.New(agent.Options{
 		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, YieldCordoned: s.yieldCordoned,
 		Namespace: s.namespace, Service: s.service,
-		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Duplicate: func(node string) {
+		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Ask: s.gossip.Ask, Duplicate: func(node string) {
 			s.duplicates.Add(1)
 			s.log.Info("another speaker announces an address of this node", "peer", node)
 		},
@@ -167,7 +168,7 @@ func (s *speaker) apply(d agent.Decided) {
 	changed := d.Changed
 	d.Changed = nil // at first it is everything
 	s.last.Store(&d)
-	desired := responder.Desired{Links: d.Links, Addresses: d.Tasks, Retell: d.Retell}
+	desired := responder.Desired{Links: d.Links, Addresses: d.Tasks, Retell: d.Again}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
 	s.writer.Set(s.updates(changed), d.Nodes)
@@ -214,7 +215,7 @@ func (s *speaker) report() {
 		}
 	}
 	announced, errs := s.observed()
-	s.own.Set(status.Own{Links: links, Announced: announced, Errors: errs, Gossip: s.disconnected(d), ARP: s.answering()})
+	s.own.Set(status.Own{Links: links, Announced: announced, Conflicts: d.Conflicts, Errors: errs, Gossip: s.disconnected(d), ARP: s.answering()})
 	s.gossip.Set(gossip.Desired{
 		Self: d.Self, Key: d.Key, Peers: d.Peers, Isolated: d.Isolated,
 		Word: gossip.Word{Impaired: s.health.impaired(len(errs) > 0, s.report), Links: names(d.Links)},

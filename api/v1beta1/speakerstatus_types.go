@@ -10,7 +10,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,path=speakerstatuses,singular=speakerstatus,shortName=spk,categories=fairlead
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.status.interfaces[*].name`
+// +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.status.interfaceNames`
 // +kubebuilder:printcolumn:name="Announcing",type=integer,JSONPath=`.status.announcedAddresses`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type SpeakerStatus struct {
@@ -33,11 +33,26 @@ type SpeakerStatusStatus struct {
 	// +kubebuilder:validation:MaxItems=256
 	Interfaces []SpeakerInterface `json:"interfaces,omitempty"`
 
+	// The names of these interfaces, as text.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	InterfaceNames string `json:"interfaceNames,omitempty"`
+
 	// How many addresses this node announces now.
 	// +optional
 	AnnouncedAddresses int32 `json:"announcedAddresses"`
 
-	// Ready: whether the speaker announces all that it should. StrictARP, where kube-proxy is
+	// The addresses that this node announces, or would, and that a host outside of the cluster uses.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=address
+	// +kubebuilder:validation:MaxItems=128
+	Conflicts []AddressConflict `json:"conflicts,omitempty"`
+
+	// Ready: whether the speaker announces all that it should. Connected: whether it and the other speakers talk to each other, so that
+	// a lost node is noticed at once. StrictARP, where kube-proxy is
 	// in mode ipvs: whether the node's kernel leaves ARP requests for the addresses of Services to it.
 	//
 	// +optional
@@ -45,6 +60,33 @@ type SpeakerStatusStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// AddressConflict is an address of a Service that a host outside of the cluster uses too.
+type AddressConflict struct {
+	// Address that both use.
+	// +required
+	// +kubebuilder:validation:MaxLength=45
+	Address string `json:"address"`
+	// Namespace and name of the Service that has the address.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Service string `json:"service"`
+	// MAC is the address of the host.
+	// +required
+	// +kubebuilder:validation:MaxLength=17
+	MAC string `json:"mac"`
+	// Interface on which it was seen.
+	// +required
+	// +kubebuilder:validation:MaxLength=15
+	Interface string `json:"interface"`
+	// BeforeUse: it was found before the address was announced for the first time. The address is exchanged then, if
+	// the Service does not ask for it.
+	// +optional
+	BeforeUse bool `json:"beforeUse,omitempty"`
 }
 
 // SpeakerInterface is one network interface of a node.

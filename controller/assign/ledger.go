@@ -22,8 +22,8 @@ type ledger struct {
 	begin time.Time
 }
 
-// requestOf returns what a Service asks for.
-func requestOf(s *kube.Service, namespaceLabels map[string]string) ipam.Request {
+// requestOf returns what a Service asks for. Conflicts are those of its addresses that speakers report.
+func requestOf(s *kube.Service, namespaceLabels map[string]string, conflicts ...netip.Addr) ipam.Request {
 	r := ipam.Request{
 		Key: ipam.Key{Namespace: s.Namespace, Name: s.Name},
 		Terms: ipam.Terms{
@@ -32,9 +32,13 @@ func requestOf(s *kube.Service, namespaceLabels map[string]string) ipam.Request 
 		Families: s.Families, RequireAll: s.RequireAll,
 		Addresses: s.IPs, Pool: s.Pool, Invalid: s.Invalid, Terminating: s.Terminating,
 		Shown: s.Shown, Names: s.Names, Marked: s.Marked, Prior: s.Prior,
-		// Who announced an adopted address before may still do so.
-		Conflicts:       less(s.Conflicts, s.Adopted),
 		NamespaceLabels: namespaceLabels, Labels: s.Labels,
+	}
+	for _, a := range conflicts {
+		// Who announced an adopted address before may still do so.
+		if slices.Contains(s.Shown, a) && !slices.Contains(s.Adopted, a) {
+			r.Conflicts = append(r.Conflicts, a)
+		}
 	}
 	for _, p := range s.Ports {
 		r.Ports = append(r.Ports, ipam.Port(p))

@@ -23,7 +23,7 @@ func TestPatchOf(t *testing.T) {
 		s.Status.Conditions = []metav1.Condition{
 			{Type: "example.com/Theirs", Status: metav1.ConditionTrue, Reason: "Kept"},
 			{Type: v1beta1.ServiceConditionAnnounced, Status: metav1.ConditionTrue, Reason: "Announced"},
-			kube.ConflictCondition(true, []kube.Conflict{{Addr: netip.MustParseAddr("192.0.2.1")}}, 2),
+			kube.ConflictCondition([]kube.Conflict{{Addr: netip.MustParseAddr("192.0.2.1")}}, 2),
 		}
 		render(s, d, pools, now)
 		return s

@@ -51,8 +51,9 @@ type Options struct {
 // A Reconciler gives Services their addresses.
 type Reconciler struct {
 	Options
-	ledger ledger
-	start  sync.Mutex
+	ledger    ledger
+	contested contested
+	start     sync.Mutex
 	// told are the Services, by name, whose users know that they are not served, with their UID.
 	told sync.Map
 	// refused are the objects, by key, of which the API server refuses the status, with what it says.
@@ -71,13 +72,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, req Request) (reconcile.Resu
 	if err := r.adopt(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	if req == configuration {
+	switch {
+	case req == configuration:
 		return reconcile.Result{}, r.reconfigure(ctx)
-	}
-	if req.Kind == ipam.Claim {
+	case req == sightings:
+		changed, err := r.contested.read(ctx, r.Client)
+		r.first(changed)
+		return reconcile.Result{}, err
+	case req.Kind == ipam.Claim:
 		return r.claim(ctx, req)
+	default:
+		return r.service(ctx, req)
 	}
-	return r.service(ctx, req)
 }
 
 // adopt rebuilds the ledger before the first decision.
@@ -92,6 +98,9 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	}
 	snapshot, err := r.snapshot(ctx, r.Live)
 	if err != nil {
+		return err
+	}
+	if _, err := r.contested.read(ctx, r.Live); err != nil {
 		return err
 	}
 	var services corev1.ServiceList
@@ -112,7 +121,7 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 		case r.Class.Serves(svc):
 			s := kube.ServiceOf(svc)
 			r.Placer.Learn(announce.Key{Namespace: s.Namespace, Name: s.Name}, s.Record())
-			requests = append(requests, requestOf(&s, namespaces[svc.Namespace]))
+			requests = append(requests, r.requestOf(&s, namespaces[svc.Namespace]))
 		case svc.Spec.Type == corev1.ServiceTypeLoadBalancer:
 			requests = append(requests, reservationOf(svc))
 		}
@@ -183,7 +192,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 	}
 
 	s := kube.ServiceOf(&svc)
-	out := r.ledger.decide(requestOf(&s, labels))
+	out := r.ledger.decide(r.requestOf(&s, labels))
 	r.spread(out)
 	if s.Terminating {
 		return reconcile.Result{}, nil
@@ -207,6 +216,10 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 		err := r.Live.Get(ctx, name, &live)
 		return texts(addresses(&live)), client.IgnoreNotFound(err)
 	})
+}
+
+func (r *Reconciler) requestOf(s *kube.Service, namespaceLabels map[string]string) ipam.Request {
+	return requestOf(s, namespaceLabels, r.contested.of(ipam.Key{Namespace: s.Namespace, Name: s.Name})...)
 }
 
 // giveBack frees what was lost, now that it is not shown any more. If nothing had to be

@@ -19,6 +19,9 @@ import (
 // that names their pools. What others own is left as it is.
 func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time) {
 	if !d.Foreign {
+		if len(less(addresses(svc), d.Addresses)) > 0 { // the speakers say what there is to say of the others
+			meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
+		}
 		svc.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, d.Addresses)
 		if len(pools) > 0 || len(d.Addresses) == 0 { // what belongs to no pool any more keeps its mark
 			mark(svc, pools)
@@ -26,8 +29,9 @@ func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time)
 	}
 	if len(d.Addresses) == 0 && !d.Foreign {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
+		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
+		kube.Annotate(svc, kube.AnnotationInUse, "")
 	}
-	kube.DropConflicts(svc)
 	meta.SetStatusCondition(&svc.Status.Conditions, metav1.Condition{
 		Type:               v1beta1.ServiceConditionAssigned,
 		Status:             status(d),
@@ -43,6 +47,7 @@ func unrender(svc *corev1.Service) {
 	mark(svc, nil)
 	kube.Annotate(svc, kube.AnnotationAdopted, "")
 	kube.Annotate(svc, kube.AnnotationAnnouncers, "")
+	kube.Annotate(svc, kube.AnnotationInUse, "")
 	dropConditions(svc)
 }
 

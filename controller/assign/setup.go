@@ -2,12 +2,14 @@ package assign
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	crevent "sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -40,8 +42,9 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 		}),
 		source.TypedKind(mgr.GetCache(), &corev1.Service{}, byName[*corev1.Service](ipam.Service)),
 		source.TypedKind(mgr.GetCache(), &v1beta1.IPClaim{}, byName[*v1beta1.IPClaim](ipam.Claim)),
-		source.TypedKind(mgr.GetCache(), &v1beta1.IPAddressPool{}, once[*v1beta1.IPAddressPool](),
+		source.TypedKind(mgr.GetCache(), &v1beta1.IPAddressPool{}, always[*v1beta1.IPAddressPool](configuration),
 			predicate.TypedGenerationChangedPredicate[*v1beta1.IPAddressPool]{}),
+		source.TypedKind(mgr.GetCache(), &v1beta1.SpeakerStatus{}, always[*v1beta1.SpeakerStatus](sightings), reportsOtherConflicts),
 		source.TypedKind[client.Object](mgr.GetCache(), kube.Namespace(""), r.relabelled(),
 			predicate.LabelChangedPredicate{}),
 	} {
@@ -58,8 +61,21 @@ func byName[T client.Object](kind ipam.Kind) handler.TypedEventHandler[T, Reques
 	})
 }
 
-func once[T client.Object]() handler.TypedEventHandler[T, Request] {
-	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []Request { return []Request{configuration} })
+func always[T client.Object](req Request) handler.TypedEventHandler[T, Request] {
+	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []Request { return []Request{req} })
+}
+
+// reportsOtherConflicts is whether a SpeakerStatus has changed as far as it says anything of conflicts.
+var reportsOtherConflicts = predicate.TypedFuncs[*v1beta1.SpeakerStatus]{
+	CreateFunc: func(e crevent.TypedCreateEvent[*v1beta1.SpeakerStatus]) bool {
+		return len(e.Object.Status.Conflicts) > 0
+	},
+	DeleteFunc: func(e crevent.TypedDeleteEvent[*v1beta1.SpeakerStatus]) bool {
+		return len(e.Object.Status.Conflicts) > 0
+	},
+	UpdateFunc: func(e crevent.TypedUpdateEvent[*v1beta1.SpeakerStatus]) bool {
+		return !slices.Equal(e.ObjectOld.Status.Conflicts, e.ObjectNew.Status.Conflicts)
+	},
 }
 
 // relabelled has the Services looked at that wait in a Namespace whose labels have changed.

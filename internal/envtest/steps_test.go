@@ -137,12 +137,28 @@ func editStatus(name string, options ...serviceOption) step {
 func contested(name, ip string) step {
 	return func(s *stage) {
 		s.Helper()
+		conflict := kube.Conflict{Addr: netip.MustParseAddr(ip), MAC: "02:00:00:00:00:99", Node: "node-1", Link: "eth0", Before: true}
 		editStatus(name, func(svc *corev1.Service) {
-			c := kube.ConflictCondition(true, []kube.Conflict{{Addr: netip.MustParseAddr(ip), MAC: "02:00:00:00:00:99", Node: "node-1", Link: "eth0"}}, svc.Generation)
+			c := kube.ConflictCondition([]kube.Conflict{conflict}, svc.Generation)
 			c.LastTransitionTime = metav1.Now()
 			svc.Status.Conditions = append(svc.Status.Conditions, c)
 		})(s)
+		s.reports(name, conflict)
 	}
+}
+
+// reports has a speaker report a conflict of a Service, besides those of other addresses that it has reported.
+func (s *stage) reports(name string, c kube.Conflict) {
+	s.Helper()
+	status := &v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: "speaker-" + s.ns}}
+	if err := s.api.Create(s.Context(), status); err != nil {
+		s.must(s.api.Get(s.Context(), client.ObjectKeyFromObject(status), status))
+	}
+	before := status.DeepCopy()
+	status.Status.Conflicts = append(slices.DeleteFunc(status.Status.Conflicts, func(o v1beta1.AddressConflict) bool { return o.Address == c.Addr.String() }), v1beta1.AddressConflict{
+		Address: c.Addr.String(), Namespace: s.ns, Service: name, MAC: c.MAC, Interface: c.Link, BeforeUse: c.Before,
+	})
+	s.must(s.api.Status().Patch(s.Context(), status, client.MergeFrom(before)))
 }
 
 // conflicts checks whether a Service has the condition.

@@ -32,6 +32,8 @@ const (
 	AnnotationAdopted = "fairlead.io/adopted"
 	// AnnotationAnnouncers is written: which node announces each address, and which would next: see Announcers.
 	AnnotationAnnouncers = "fairlead.io/announcers"
+	// AnnotationInUse is written: which addresses have been announced.
+	AnnotationInUse = "fairlead.io/in-use"
 )
 
 // Annotations of ours, and those of other implementations that mean the same.

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Announcers reads the annotation of that name, such as "192.0.2.7=node-1,node-2; 2001:db8::7=node-2": for each
@@ -57,17 +55,21 @@ func AnnouncersText(record map[netip.Addr][]string) string {
 }
 
 // ByNode is how the condition Announced says that a node announces an address.
-func ByNode(a netip.Addr, node string) string { return a.String() + by + node }
+func ByNode(a netip.Addr, node string) string { return a.String() + " by node " + node }
 
-const by = " by node "
-
-// Told returns those of some addresses of which a condition Announced says that they are announced.
-func Told(c *metav1.Condition, addrs []netip.Addr) []netip.Addr {
+// InUse reads the annotation of that name: which of some addresses have been announced.
+func InUse(text string, shown []netip.Addr) []netip.Addr {
 	var out []netip.Addr
-	for _, a := range addrs {
-		if c != nil && strings.Contains("; "+c.Message, "; "+a.String()+by) {
+	if len(text) > maxValue {
+		return nil
+	}
+	for _, a := range parseAll(strings.Split(text, ",")) {
+		if slices.Contains(shown, a) {
 			out = append(out, a)
 		}
 	}
 	return out
 }
+
+// InUseText writes what InUse reads.
+func InUseText(addrs []netip.Addr) string { return texts(addrs) }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 var compareAddrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -50,13 +49,17 @@ func FuzzAnnouncers(f *testing.F) {
 	})
 }
 
-func TestTold(t *testing.T) {
-	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2.0.2.7"), netip.MustParseAddr("192.0.2.70"), netip.MustParseAddr("192.0.2.8")}
-	c := &metav1.Condition{Message: ByNode(addrs[0], "a") + " on eth0; 192.0.2.8 by nobody: no pods"}
-	if diff := cmp.Diff(addrs[:1], Told(c, addrs), compareAddrs); diff != "" {
-		t.Errorf("-want, +got:\n%s", diff)
-	}
-	if got := Told(nil, addrs); got != nil {
-		t.Errorf("without a condition %v are told", got)
+func TestInUse(t *testing.T) {
+	shown := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
+	for text, want := range map[string][]netip.Addr{
+		"": nil, "192.0.2.7": shown[:1], "192.0.2.7,2001:db8::7": shown, "192.0.2.70,x,": nil, strings.Repeat(",", 1<<18) + "192.0.2.7": nil,
+	} {
+		got := InUse(text, shown)
+		if diff := cmp.Diff(want, got, compareAddrs); diff != "" {
+			t.Errorf("%.40q: -want, +got:\n%s", text, diff)
+		}
+		if again := InUse(InUseText(got), shown); !cmp.Equal(got, again, compareAddrs) {
+			t.Errorf("%.40q: written and read again %v", text, again)
+		}
 	}
 }

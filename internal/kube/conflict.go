@@ -3,11 +3,8 @@ package kube
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -16,8 +13,12 @@ import (
 // A Conflict is an address of a Service that a host uses which is not of this cluster.
 type Conflict struct {
 	Addr netip.Addr
+	// Namespace and Service name the Service.
+	Namespace, Service string
 	// MAC of that host, seen by a node on one of its links.
 	MAC, Node, Link string
+	// Before: it was found before the address was announced for the first time.
+	Before bool
 }
 
 // Reasons of the condition fairlead.io/AddressConflict.
@@ -30,62 +31,29 @@ const (
 
 type reason = string
 
-// What is said of a conflict between its parts, and between two conflicts.
-const (
-	usedBy, seenBy, on = " is also used by ", ", seen by ", " on "
-	between            = "; "
-)
-
 // ConflictCondition returns the condition that tells of conflicts, which must be some. A
-// Service has one condition for all of its addresses: before holds for all of them.
-func ConflictCondition(before bool, cs []Conflict, generation int64) metav1.Condition {
-	reason := FoundInUse
-	if before {
-		reason = FoundBeforeUse
-	}
-	told := make([]string, len(cs))
+// Service has one condition for all of its addresses: it says FoundBeforeUse if that is so of all.
+func ConflictCondition(cs []Conflict, generation int64) metav1.Condition {
+	reason := FoundBeforeUse
+	parts := make([]string, len(cs))
 	for i, c := range cs {
-		told[i] = fmt.Sprint(c.Addr, usedBy, c.MAC, seenBy, c.Node, on, c.Link)
+		parts[i] = fmt.Sprintf("%s is also used by %s, seen by %s on %s", c.Addr, c.MAC, c.Node, c.Link)
+		if !c.Before {
+			reason = FoundInUse
+		}
 	}
 	return metav1.Condition{
 		Type: v1beta1.ServiceConditionAddressConflict, Status: metav1.ConditionTrue, ObservedGeneration: generation,
-		Reason: reason, Message: strings.Join(told, between),
+		Reason: reason, Message: strings.Join(parts, "; "),
 	}
 }
 
-// ReadConflicts reads what a Service is told of conflicts, and whether they were found before the
-// addresses were announced. What somebody else has written is left out.
-func ReadConflicts(svc *corev1.Service) (before bool, out []Conflict) {
-	c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
-	if c == nil || c.Status != metav1.ConditionTrue {
-		return false, nil
-	}
-	for told := range strings.SplitSeq(c.Message, between) {
-		address, rest, isConflict := strings.Cut(told, usedBy)
-		mac, rest, isSeen := strings.Cut(rest, seenBy)
-		node, link, isOn := strings.Cut(rest, on)
-		if a, err := netip.ParseAddr(address); isConflict && isSeen && isOn && err == nil && a.Zone() == "" {
-			out = append(out, Conflict{a.Unmap(), mac, node, link})
-		}
-	}
-	return c.Reason == FoundBeforeUse, out
-}
-
-// DropConflicts removes the condition from a Service that shows none of the addresses in it.
-func DropConflicts(svc *corev1.Service) {
-	_, told := ReadConflicts(svc)
-	shown, _ := Shown(svc)
-	if !slices.ContainsFunc(told, func(c Conflict) bool { return slices.Contains(shown, c.Addr) }) {
-		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
-	}
-}
-
-// conflicts returns what a Service shows of the addresses that were found in use before they were announced.
-func conflicts(svc *corev1.Service, shown []netip.Addr) (out []netip.Addr) {
-	before, told := ReadConflicts(svc)
-	for _, c := range told {
-		if before && slices.Contains(shown, c.Addr) && !slices.Contains(out, c.Addr) {
-			out = append(out, c.Addr)
+// ConflictsOf reads which conflicts a speaker reports.
+func ConflictsOf(s *v1beta1.SpeakerStatus) []Conflict {
+	var out []Conflict
+	for _, c := range s.Status.Conflicts {
+		if a, err := netip.ParseAddr(c.Address); err == nil {
+			out = append(out, Conflict{a.Unmap(), c.Namespace, c.Service, c.MAC, s.Name, c.Interface, c.BeforeUse})
 		}
 	}
 	return out

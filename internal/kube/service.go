@@ -108,9 +108,9 @@ type Service struct {
 	Marked bool
 	// Announcers is the annotation of that name; Record reads it.
 	Announcers string
-	// Conflicts are those of Shown that a stranger was found to use before they were announced.
-	Conflicts []netip.Addr
-	// Contested: it says that a stranger uses an address of it.
+	// InUse are those of Shown that have been announced.
+	InUse []netip.Addr
+	// Contested: it says that another host uses an address of it.
 	Contested bool
 	// Announced is the condition of that name, if there is one.
 	Announced *metav1.Condition
@@ -137,7 +137,7 @@ func ServiceOf(svc *corev1.Service) Service {
 		s.Ports, s.Selector = portsOf(svc), labels.Set(svc.Spec.Selector).String()
 	}
 	s.Announcers = svc.Annotations[AnnotationAnnouncers]
-	s.Conflicts = conflicts(svc, s.Shown)
+	s.InUse = InUse(svc.Annotations[AnnotationInUse], s.Shown)
 	s.Contested = meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
 		s.Announced = c.DeepCopy()

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -33,10 +34,10 @@ type Decided struct {
 	Isolated bool
 	// Key is that of what the speakers say to each other; nil while there is none.
 	Key []byte
-	// Conflicts is how many addresses somebody else uses.
-	Conflicts int
-	// Retell grows when all that is announced is to be told again.
-	Retell uint64
+	// Conflicts are the addresses that hosts outside of the cluster use, as this node has found, sorted.
+	Conflicts []kube.Conflict
+	// Again grows when all that is announced is to be announced again.
+	Again uint64
 }
 
 // A Change is what holds of a Service now.
@@ -47,10 +48,12 @@ type Change struct {
 	// Announced is its condition of that name, and Record what is recorded, as they were read.
 	Announced *metav1.Condition
 	Record    map[netip.Addr][]string
-	// Contested: it says, as it was read, that somebody else uses an address of it.
+	// InUse are the addresses that have been announced, and Contested is whether it says that another host uses one of
+	// them, as they were read.
+	InUse     []netip.Addr
 	Contested bool
-	// Strangers are those who use its addresses.
-	Strangers map[netip.Addr]Stranger
+	// Conflicts are those of its addresses that are known, sorted.
+	Conflicts []kube.Conflict
 }
 
 // Options are what an Agent needs.
@@ -68,8 +71,10 @@ type Options struct {
 	// Apply is called with each decision. It must not block.
 	Apply func(Decided)
 	// Seen is called when nothing about a Service has changed but its condition Announced. It must not block.
-	Seen func(announce.Key, *metav1.Condition, map[netip.Addr][]string)
-	// Duplicate is called when another node is seen to announce what this one does. It must not block.
+	Seen func(k announce.Key, announced *metav1.Condition, record map[netip.Addr][]string, inUse []netip.Addr)
+	// Ask asks another speaker whether it announces an address; its answer is given to Answered. It must not block.
+	Ask func(node string, a netip.Addr)
+	// Duplicate is called when another node says that it announces what this one does. It must not block.
 	Duplicate func(node string)
 }
 
@@ -78,12 +83,15 @@ type Agent struct {
 	Options
 	changes chan func(*world)
 	synced  chan struct{}
-	ended   chan struct{} // closed when nothing is decided any more
+	// mail are changes of those who may not be blocked, and mailed says that there are some.
+	mu     sync.Mutex
+	mail   []func(*world)
+	mailed chan struct{}
 }
 
 // New returns an Agent that knows nothing yet.
 func New(o Options) *Agent {
-	return &Agent{Options: o, changes: make(chan func(*world), 256), synced: make(chan struct{}), ended: make(chan struct{})}
+	return &Agent{Options: o, changes: make(chan func(*world), 256), synced: make(chan struct{}), mailed: make(chan struct{}, 1)}
 }
 
 // NeedLeaderElection reports that every speaker runs its own Agent.
@@ -112,21 +120,35 @@ func (a *Agent) send(ctx context.Context, change func(*world)) {
 	}
 }
 
-// enqueue is send for those who have no context.
-func (a *Agent) enqueue(change func(*world)) {
+// post is send for those who may not be blocked, as drivers that report what they have seen.
+func (a *Agent) post(change func(*world)) {
+	a.mu.Lock()
+	a.mail = append(a.mail, change)
+	a.mu.Unlock()
 	select {
-	case a.changes <- change:
-	case <-a.ended:
+	case a.mailed <- struct{}{}:
+	default:
+	}
+}
+
+// open makes the changes that were posted.
+func (a *Agent) open(w *world) {
+	a.mu.Lock()
+	mail := a.mail
+	a.mail = nil
+	a.mu.Unlock()
+	for _, change := range mail {
+		change(w)
 	}
 }
 
 // decide owns the world and the plan: it takes changes and decides whenever they mean something.
 func (a *Agent) decide(ctx context.Context) {
-	defer close(a.ended)
 	w, p := newWorld(a.Node), newPlan(a.Node)
+	w.announces = p.announces
 	synced := a.synced
 	var over <-chan time.Time
-	var told uint64
+	var again uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -135,6 +157,7 @@ func (a *Agent) decide(ctx context.Context) {
 			synced = nil
 		case change := <-a.changes:
 			change(w)
+		case <-a.mailed:
 		case <-over:
 		}
 		a.drain(w)
@@ -143,10 +166,13 @@ func (a *Agent) decide(ctx context.Context) {
 		}
 		for now := time.Now(); ctx.Err() == nil; now = time.Now() {
 			w.forget(now)
-			if lapsed := p.expire(now); !lapsed && !w.dirty() && w.retell == told {
+			for _, q := range w.recovery.questions(now) {
+				a.Ask(q.node, q.addr)
+			}
+			if lapsed := p.expire(now); !lapsed && !w.dirty() && w.recovery.again == again {
 				break
 			}
-			told = w.retell
+			again = w.recovery.again
 			a.Apply(a.decided(w, p, now))
 			a.gather(ctx, w, min(restFactor*time.Since(now), maxRest))
 		}
@@ -167,25 +193,18 @@ func earliest(a, b time.Time) time.Time {
 
 // decided decides upon what has changed.
 func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
-	w.isolate(now)
+	w.recovery.isolate(isolated(w.links, w.nodes[w.self].Address), now)
 	nodes := w.view()
-	d := Decided{Nodes: nodes, Links: w.links, IPVS: w.ipvs, Key: w.key, Retell: w.retell, Conflicts: len(w.strangers)}
+	d := Decided{Nodes: nodes, Links: w.links, IPVS: w.ipvs, Key: w.key, Again: w.recovery.again, Conflicts: w.own()}
 	for _, k := range p.decide(w, nodes, now) {
 		d.Changed = append(d.Changed, p.change(w, k))
 	}
-	w.doubts(p.tasks)
-	d.Tasks = p.work(w.doubted)
+	w.recovery.note(p.tasks)
+	d.Tasks = p.work(&w.recovery)
 	d.Self, d.Peers = w.addresses()
-	d.Isolated = w.isolated
+	d.Isolated = w.recovery.isolated
 	return d
 }
-
-// After each decision changes are gathered for some times as long as it took, so that a burst
-// of them costs a part of a processor, and a lone one is answered at once.
-const (
-	restFactor = 4
-	maxRest    = 50 * time.Millisecond
-)
 
 // gather takes the changes that come in for a while.
 func (a *Agent) gather(ctx context.Context, w *world, long time.Duration) {
@@ -204,6 +223,7 @@ func (a *Agent) gather(ctx context.Context, w *world, long time.Duration) {
 
 // drain takes all changes that have come in, so that they are decided upon together.
 func (a *Agent) drain(w *world) {
+	a.open(w)
 	for {
 		select {
 		case change := <-a.changes:

@@ -51,20 +51,30 @@ func (g *Gossip) peer(self, node string) Peer {
 // gossiping reports whether the speakers talk to each other, or are about to.
 func (w *world) gossiping() bool { return w.key != nil && !w.gossip.Failed }
 
-// SetGossip says what the speakers have found out among themselves. It does not block for long.
+// gone returns how many of the other nodes are gone.
+func (g *Gossip) gone() int {
+	n := 0
+	for _, p := range g.Peers {
+		if p.Presence == announce.Gone {
+			n++
+		}
+	}
+	return n
+}
+
+// SetGossip says what the speakers have found out among themselves. It does not block.
 func (a *Agent) SetGossip(g Gossip) {
-	a.enqueue(func(w *world) {
-		w.changed(!g.equal(&w.gossip))
-		if g.Heals != w.gossip.Heals {
-			w.heal(time.Now())
-		}
-		w.gossip = g
-		for n := range w.witnessed {
-			if g.Peers[n].Presence != announce.Gone {
-				delete(w.witnessed, n) // what is found out goes before what was seen
-			}
-		}
-	})
+	a.post(func(w *world) { w.hear(g, time.Now()) })
+}
+
+// hear puts what the speakers have found out in place of what they had before.
+func (w *world) hear(g Gossip, now time.Time) {
+	before := w.gossip
+	w.gossip = g
+	w.changed(!g.equal(&before))
+	if g.Heals != before.Heals { // how many were gone until now decides, whoever is back
+		w.recovery.reunite(before.gone(), len(before.Peers)+1, now)
+	}
 }
 
 // addresses returns this node's address, and those of the other nodes that have had a speaker.

@@ -169,7 +169,7 @@ func TestHeard(t *testing.T) {
 		"Heals": {
 			"who comes back may have told neighbours otherwise: all is told again, also if nothing else has changed",
 			story{{0, both(key, set(Gossip{Peers: alive}))}, {time.Second, set(Gossip{Peers: alive, Heals: 1})}, {time.Second, set(Gossip{Peers: alive, Heals: 1})}, {time.Second, set(Gossip{Peers: alive, Heals: 3})}},
-			[]string{"0s fresh web: Announced node-1", "1s fresh retell=1", "3s fresh retell=2"},
+			[]string{"0s fresh web: Announced node-1", "1s fresh again=1", "3s fresh again=2"},
 		},
 	}
 	for name, tc := range cases {

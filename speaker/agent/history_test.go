@@ -142,9 +142,16 @@ func (h *history) change() {
 		},
 		"service gone": func() { h.drop(aService, "ns", h.of()) },
 		"slice gone":   func() { h.drop(aSlice, "ns", h.of()+"-1") },
-		"links":        func() { h.w.links, h.w.all = linksOf("node-1", some(h, historyLinks)), true },
-		"speakers":     func() { h.put(slice("fairlead-system", "speaker-x", "speaker", h.nodes()...)) },
-		"key":          func() { h.put(kube.NewGossipSecret("fairlead-system", func([]byte) {})) },
+		"relabelled":   func() { h.put(slice("ns", h.of()+"-1", h.of(), h.nodes()...)) },
+		"answer": func() {
+			h.a.Answered(rapid.SampledFrom(historyAddrs).Draw(h.T, "address"), h.node(), rapid.Bool().Draw(h.T, "announces"), rapid.Bool().Draw(h.T, "returning"))
+		},
+		"report": func() {
+			h.w.report(h.node(), []kube.Conflict{{Addr: rapid.SampledFrom(historyAddrs).Draw(h.T, "address"), Namespace: "ns", Service: h.of(), MAC: "02:ff:00:00:00:02", Node: "node-2"}})
+		},
+		"links":    func() { h.w.links, h.w.all = linksOf("node-1", some(h, historyLinks)), true },
+		"speakers": func() { h.put(slice("fairlead-system", "speaker-x", "speaker", h.nodes()...)) },
+		"key":      func() { h.put(kube.NewGossipSecret("fairlead-system", func([]byte) {})) },
 	}
 	changes[rapid.SampledFrom(slices.Sorted(maps.Keys(changes))).Draw(h.T, "change")]()
 }
@@ -156,18 +163,18 @@ func (h *history) service() {
 	if h.rarely("local") {
 		svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 	}
-	record, message := map[netip.Addr][]string{}, ""
+	record, used := map[netip.Addr][]string{}, []netip.Addr(nil)
 	for _, a := range some(h, historyAddrs) {
 		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: a.String()})
 		if nodes := h.nodes(); len(nodes) > 0 {
 			record[a] = nodes
 		}
-		if h.rarely("told") {
-			message = kube.ByNode(a, "node-1") + " on eth0"
+		if h.rarely("in use") {
+			used = append(used, a)
 		}
 	}
 	svc.Annotations[kube.AnnotationAnnouncers] = kube.AnnouncersText(record)
-	svc.Status.Conditions = []metav1.Condition{{Type: v1beta1.ServiceConditionAnnounced, Message: message}}
+	kube.Annotate(svc, kube.AnnotationInUse, kube.InUseText(used))
 	h.put(svc)
 }
 
@@ -249,7 +256,7 @@ func (h *history) gossip() {
 }
 
 func (h *history) sighting() {
-	s := Stranger{MAC: "02:ff:00:00:00:01", Link: "eth0", Before: rapid.Bool().Draw(h.T, "before"), Seen: h.now}
+	s := Host{MAC: "02:ff:00:00:00:01", Link: "eth0", Before: rapid.Bool().Draw(h.T, "before"), Seen: h.now}
 	if h.rarely("a speaker") {
 		s.MAC = mac(h.node(), "eth0").String()
 	}
@@ -290,7 +297,7 @@ func (h *history) decide() {
 	}
 	want := map[netip.Addr]announce.Task{}
 	for a := range of {
-		if t, ok := announce.TaskOf(h.w.asking(a, of[a]), "node-1", nodes); ok {
+		if t, ok := announce.TaskOf(h.w.probing(a, of[a]), "node-1", nodes); ok {
 			want[a] = t
 		}
 	}
@@ -331,10 +338,6 @@ func (h *history) changes() map[announce.Key]Change {
 	for k := range h.w.services {
 		c := h.p.change(h.w, k)
 		c.Announced = nil
-		for a, s := range c.Strangers {
-			s.Seen = time.Time{}
-			c.Strangers[a] = s
-		}
 		out[k] = c
 	}
 	return out

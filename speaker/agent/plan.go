@@ -21,10 +21,6 @@ type plan struct {
 	yields map[netip.Addr]time.Time
 }
 
-// yieldFor is how long to answer for an address that another node announces, if that is not seen to do so. It may learn of it
-// only later, when the API server has been away.
-const yieldFor = 30 * time.Second
-
 func newPlan(self string) *plan {
 	return &plan{
 		self: self, of: map[netip.Addr][]announce.Announcement{}, tasks: map[netip.Addr]announce.Task{}, yields: map[netip.Addr]time.Time{},
@@ -44,7 +40,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		if len(sharers) > 0 {
 			after = w.refuse(a, announce.At(w.config(), nodes, a, sharers))
 		}
-		if reflect.DeepEqual(before, after) && !w.all && w.strangers[a] == (Stranger{}) {
+		if reflect.DeepEqual(before, after) && !w.all && w.hosts[a] == (Host{}) {
 			continue
 		}
 		for _, x := range slices.Concat(before, after) {
@@ -54,9 +50,12 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 			delete(p.of, a)
 		}
 		had := p.announces(a)
-		p.assign(a, w.asking(a, after), nodes, now)
-		if p.announces(a) && !had {
-			w.gained(a, after, now)
+		p.assign(a, w.probing(a, after), nodes, now)
+		if p.announces(a) && !had && w.replaces(a, after) {
+			w.recovery.gained(a, now)
+		}
+		if !p.announces(a) {
+			w.recovery.forget(a)
 		}
 	}
 	for k := range w.touched {
@@ -64,6 +63,13 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 	}
 	w.settled()
 	return slices.SortedFunc(maps.Keys(changed), announce.Key.Compare)
+}
+
+// replaces reports whether this node announces an address in place of one that is gone.
+func (w *world) replaces(a netip.Addr, of []announce.Announcement) bool {
+	s := w.services[of[0].Service]
+	r := s.Record()[a]
+	return len(r) > 0 && r[0] != w.self && w.gossip.Peers[r[0]].Presence == announce.Gone
 }
 
 // due returns the addresses to decide about.
@@ -128,30 +134,23 @@ func (p *plan) lapse() (next time.Time) {
 // change returns what holds of a Service now.
 func (p *plan) change(w *world, k announce.Key) Change {
 	s := w.services[k]
-	c := Change{Service: k, Announced: w.announced[k], Record: s.Record(), Contested: s.Contested}
+	c := Change{Service: k, Announced: w.announced[k], Record: s.Record(), InUse: s.InUse, Contested: s.Contested}
 	for _, a := range s.Shown {
 		for _, x := range p.of[a] {
 			if x.Service == k {
 				c.Of = append(c.Of, x)
 			}
 		}
-		if x, known := w.strangers[a]; known {
-			if c.Strangers == nil {
-				c.Strangers = map[netip.Addr]Stranger{}
-			}
-			c.Strangers[a] = x
-		}
 	}
+	c.Conflicts = w.conflicts(k, c.Of)
 	return c
 }
 
-// work returns the tasks of this node, by address. Of those that are doubted it asks first whether another has them.
-func (p *plan) work(doubted map[netip.Addr]bool) []announce.Task {
+// work returns the tasks of this node, by address.
+func (p *plan) work(r *recovery) []announce.Task {
 	out := make([]announce.Task, 0, len(p.tasks))
 	for a, t := range p.tasks {
-		if doubted[a] && t.Mode == announce.Own {
-			t.Mode = announce.Fresh
-		}
+		t.Mode = r.mode(a, t.Mode)
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(a, b announce.Task) int { return a.Addr.Compare(b.Addr) })

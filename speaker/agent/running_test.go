@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +32,11 @@ type running struct {
 	// told is what was decided: when, the tasks, and of each Service that has changed what becomes of it
 	// and who else uses its addresses.
 	told []string
+	// theirs is what node-2 answers when it is asked; nil while it does not.
+	theirs *theirAnswer
 }
+
+type theirAnswer struct{ announces, returning bool }
 
 var modes = map[announce.Mode]string{announce.Own: "own", announce.Fresh: "fresh", announce.Yielding: "yielding", announce.Standin: "standin"}
 
@@ -48,15 +53,15 @@ func (r *running) note(d Decided) {
 				parts = append(parts, x.Node)
 			}
 		}
-		for _, s := range c.Strangers {
-			parts = append(parts, s.MAC)
+		for _, x := range c.Conflicts {
+			parts = append(parts, x.MAC)
 		}
 	}
-	if d.Conflicts > 0 {
-		parts = append(parts, fmt.Sprintf("conflicts=%d", d.Conflicts))
+	if n := len(d.Conflicts); n > 0 {
+		parts = append(parts, fmt.Sprintf("conflicts=%d", n))
 	}
-	if d.Retell > 0 {
-		parts = append(parts, fmt.Sprintf("retell=%d", d.Retell))
+	if d.Again > 0 {
+		parts = append(parts, fmt.Sprintf("again=%d", d.Again))
 	}
 	r.told = append(r.told, time.Since(r.began).String()+" "+strings.Join(parts, " "))
 }
@@ -64,12 +69,12 @@ func (r *running) note(d Decided) {
 func (r *running) put(objects ...client.Object) {
 	for _, o := range objects {
 		for _, k := range r.kinds() {
-			r.enqueue(k.put(o))
+			r.post(k.put(o))
 		}
 	}
 }
 
-func (r *running) drop(kind int, of name) { r.enqueue(r.kinds()[kind].drop(of)) }
+func (r *running) drop(kind int, of name) { r.post(r.kinds()[kind].drop(of)) }
 
 // tell has a story happen, and returns what was decided after its beginning, in which node-1 is to announce.
 func (s story) tell(t *testing.T) (told []string) {
@@ -77,6 +82,11 @@ func (s story) tell(t *testing.T) (told []string) {
 		r := &running{began: time.Now()}
 		r.Agent = testAgent(r.note)
 		r.Duplicate = func(node string) { r.told = append(r.told, time.Since(r.began).String()+" duplicate "+node) }
+		r.Ask = func(node string, a netip.Addr) {
+			if x := r.theirs; x != nil {
+				r.Answered(a, node, x.announces, x.returning)
+			}
+		}
 		go r.decide(t.Context())
 		r.put(
 			&v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 1}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24"}}},
@@ -88,7 +98,7 @@ func (s story) tell(t *testing.T) (told []string) {
 			r.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}},
 				&v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: n}, Status: v1beta1.SpeakerStatusStatus{Interfaces: interfaces(n, historyLinks)}})
 		}
-		r.enqueue(func(w *world) { w.links = linksOf("node-1", historyLinks) })
+		r.post(func(w *world) { w.links = linksOf("node-1", historyLinks) })
 		close(r.synced)
 		synctest.Wait()
 		r.told = nil

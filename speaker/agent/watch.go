@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -116,10 +115,16 @@ func (a *Agent) kinds() []kind {
 			if s.Name == a.Node {
 				return func(*world) {} // it follows from what this speaker knows
 			}
-			links := announce.LinksOf(s)
-			return func(w *world) { w.changed(put(w.others, s.Name, links)) }
+			links, conflicts := announce.LinksOf(s), kube.ConflictsOf(s)
+			return func(w *world) {
+				w.changed(put(w.others, s.Name, links))
+				w.report(s.Name, conflicts)
+			}
 		}, func(n name) func(*world) {
-			return func(w *world) { w.changed(drop(w.others, n.name)) }
+			return func(w *world) {
+				w.changed(drop(w.others, n.name))
+				w.report(n.name, nil)
+			}
 		}),
 		of(&corev1.Secret{}, func(o *corev1.Secret) func(*world) {
 			key := bytes.Clone(kube.GossipKey(o))
@@ -146,12 +151,9 @@ func (a *Agent) putService(svc *corev1.Service) func(*world) {
 	announced := s.Announced
 	s.Announced = nil
 	return func(w *world) {
-		if told := w.announced[key]; !slices.Equal(kube.Told(told, s.Shown), kube.Told(announced, s.Shown)) {
-			w.touch(key, s.Shown...) // it is not fresh any more
-		}
 		w.announced[key] = announced
 		if !w.putService(key, s) {
-			a.Seen(key, announced, s.Record())
+			a.Seen(key, announced, s.Record(), s.InUse)
 		}
 	}
 }

@@ -42,30 +42,20 @@ type world struct {
 	// they find out.
 	key    []byte
 	gossip Gossip
-	// strangers are those who use an address of ours.
-	strangers map[netip.Addr]Stranger
-	// asks says since when it is being found out whether a stranger is still there.
-	asks map[netip.Addr]time.Time
-	// witnessed says of nodes that are said to be gone when they were last seen to announce.
-	witnessed map[string]time.Time
-	// isolated: no link leads to the other nodes, though one did (linked). returning says until when a node that was cut off from at least half of
-	// all does not insist on what it announces, and tie that it was exactly half.
-	isolated, linked bool
-	returning        time.Time
-	tie              bool
-	// doubted are the addresses that this is about; doubt says that they are still to be noted.
-	doubted map[netip.Addr]bool
-	doubt   bool
-	// disputed says of addresses since when another node is seen to announce them as well.
-	disputed map[netip.Addr]time.Time
-	// elsewhere says of addresses who announces them, though something else is recorded: another node that was seen
-	// to when this one returned, or this node in place of one that is gone.
-	elsewhere map[netip.Addr]sight
-	// retell grows when all that is announced is to be told again.
-	retell uint64
+	// hosts are those outside of the cluster who use an address of ours, and probes says since when it is being found out
+	// whether one is still there. reported is what the other speakers have found, by node.
+	hosts    map[netip.Addr]Host
+	probes   map[netip.Addr]time.Time
+	reported map[string][]kube.Conflict
+	// recovery is what is known of partitions, and of addresses that two nodes announce.
+	recovery recovery
+	// announces reports whether this node announces an address.
+	announces func(netip.Addr) bool
 
 	services  map[announce.Key]kube.Service
 	endpoints map[announce.Key][]part
+	// sliceOf says of each EndpointSlice which Service it is of.
+	sliceOf map[name]announce.Key
 	// sharers are the Services that have an address, sorted.
 	sharers map[netip.Addr][]announce.Key
 
@@ -77,12 +67,12 @@ type world struct {
 func newWorld(self string) *world {
 	return &world{
 		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
-		strangers: map[netip.Addr]Stranger{}, asks: map[netip.Addr]time.Time{}, witnessed: map[string]time.Time{},
-		elsewhere: map[netip.Addr]sight{}, doubted: map[netip.Addr]bool{}, disputed: map[netip.Addr]time.Time{},
+		hosts: map[netip.Addr]Host{}, probes: map[netip.Addr]time.Time{}, reported: map[string][]kube.Conflict{},
+		recovery: newRecovery(self), announces: func(netip.Addr) bool { return false },
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key][]part{},
-		sharers:   map[netip.Addr][]announce.Key{},
+		sharers: map[netip.Addr][]announce.Key{}, sliceOf: map[name]announce.Key{},
 		announced: map[announce.Key]*metav1.Condition{},
 	}
 }
@@ -124,7 +114,7 @@ func (w *world) putService(k announce.Key, s kube.Service) bool {
 	}
 	if before.Announcers != s.Announcers {
 		was, is := before.Record(), s.Record()
-		maps.DeleteFunc(w.elsewhere, func(a netip.Addr, _ sight) bool { return !slices.Equal(was[a], is[a]) })
+		maps.DeleteFunc(w.recovery.elsewhere, func(a netip.Addr, _ sight) bool { return !slices.Equal(was[a], is[a]) })
 	}
 	w.reshare(k, before.Shown, s.Shown)
 	return true
@@ -147,6 +137,7 @@ func (w *world) reshare(k announce.Key, before, now []netip.Addr) {
 			w.sharers[a] = keys
 		} else {
 			delete(w.sharers, a)
+			w.recovery.forget(a)
 		}
 	}
 	for _, a := range now {
@@ -169,6 +160,10 @@ type part struct {
 }
 
 func (w *world) putEndpoints(k announce.Key, at name, nodes map[string]int) {
+	if before, known := w.sliceOf[at]; known && before != k { // its label says another Service now
+		w.dropEndpoints(at)
+	}
+	w.sliceOf[at] = k
 	all := w.endpoints[k]
 	i := slices.IndexFunc(all, func(p part) bool { return p.name == at.name })
 	switch {
@@ -190,16 +185,16 @@ func (w *world) moved(k announce.Key) {
 }
 
 func (w *world) dropEndpoints(at name) {
-	for key, all := range w.endpoints {
-		i := slices.IndexFunc(all, func(p part) bool { return key.Namespace == at.namespace && p.name == at.name })
-		if i < 0 {
-			continue
-		}
-		if w.endpoints[key] = slices.Delete(all, i, i+1); len(all) == 1 {
-			delete(w.endpoints, key)
-		}
-		w.moved(key)
+	key, known := w.sliceOf[at]
+	if !known {
+		return
 	}
+	delete(w.sliceOf, at)
+	w.endpoints[key] = slices.DeleteFunc(slices.Clone(w.endpoints[key]), func(p part) bool { return p.name == at.name })
+	if len(w.endpoints[key]) == 0 {
+		delete(w.endpoints, key)
+	}
+	w.moved(key)
 }
 
 // config returns the configuration in force.
@@ -224,9 +219,6 @@ func (w *world) view() []announce.Node {
 		if w.gossiping() {
 			p := w.gossip.peer(w.self, n.Name)
 			v.Presence, v.Impaired = p.Presence, p.Impaired
-			if _, seen := w.witnessed[n.Name]; seen && v.Presence == announce.Gone {
-				v.Presence = announce.Unknown
-			}
 			if p.Links != nil {
 				v.Links = slices.DeleteFunc(slices.Clone(v.Links), func(l announce.Link) bool { return !slices.Contains(p.Links, l.Name) })
 			}
@@ -242,8 +234,22 @@ func (w *world) service(k announce.Key) *announce.Service {
 	s := w.services[k]
 	return &announce.Service{
 		Key: k, Labels: s.Labels, Addresses: s.Shown, Local: s.Local, Endpoints: w.endpointsOf(k),
-		Record: w.recordOf(&s), Told: kube.Told(w.announced[k], s.Shown),
+		Record: w.recordOf(&s), InUse: s.InUse,
 	}
+}
+
+// recordOf returns what is recorded of a Service's addresses, as far as it has not been found to be outdated.
+func (w *world) recordOf(s *kube.Service) map[netip.Addr][]string {
+	out := s.Record()
+	for _, a := range s.Shown {
+		if r := w.recovery.recorded(a, out[a]); len(r) > 0 {
+			if out == nil {
+				out = map[netip.Addr][]string{}
+			}
+			out[a] = r
+		}
+	}
+	return out
 }
 
 func (w *world) speakerReady(node string) bool {

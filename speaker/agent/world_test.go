@@ -25,7 +25,8 @@ func testAgent(apply func(Decided)) *Agent {
 	return New(Options{
 		Node: "node-1", Class: kube.NewClass(),
 		Namespace: "fairlead-system", Service: "speaker", Log: logr.Discard(), Apply: apply, Duplicate: func(string) {},
-		Seen: func(announce.Key, *metav1.Condition, map[netip.Addr][]string) {},
+		Seen: func(announce.Key, *metav1.Condition, map[netip.Addr][]string, []netip.Addr) {},
+		Ask:  func(string, netip.Addr) {},
 	})
 }
 
@@ -152,7 +153,9 @@ func TestView(t *testing.T) {
 func TestSeen(t *testing.T) {
 	a := testAgent(nil)
 	var seen []string
-	a.Seen = func(_ announce.Key, c *metav1.Condition, _ map[netip.Addr][]string) { seen = append(seen, c.Message) }
+	a.Seen = func(_ announce.Key, c *metav1.Condition, _ map[netip.Addr][]string, _ []netip.Addr) {
+		seen = append(seen, c.Message)
+	}
 	w := newWorld("node-1")
 	svc := service("192.0.2.7")
 	if !a.see(w, svc) || len(seen) > 0 {

@@ -12,7 +12,7 @@ import (
 func At(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service) []Announcement {
 	e := election{nodes: nodes, addr: a, record: recordOf(a, sharers)}
 	e.stakes = stakesOf(s, a, sharers)
-	fresh := !slices.ContainsFunc(sharers, func(svc *Service) bool { return slices.Contains(svc.Told, a) })
+	fresh := !slices.ContainsFunc(sharers, func(svc *Service) bool { return slices.Contains(svc.InUse, a) })
 	out := make([]Announcement, 0, len(sharers))
 	for _, svc := range sharers {
 		x := e.decide(s, svc)

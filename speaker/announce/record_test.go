@@ -82,14 +82,14 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-func TestTold(t *testing.T) {
-	told := func(s *Service) { s.Told = s.Addresses }
+func TestInUse(t *testing.T) {
+	used := func(s *Service) { s.InUse = s.Addresses }
 	mail := func(s *Service) { s.Name = "mail" }
 	s := snapshot(ad(v1beta1.L2AdvertisementSpec{}))
 	for _, tc := range []struct {
 		services []Service
 		want     bool
-	}{{[]Service{service(), service(mail)}, true}, {[]Service{service(mail), service(told)}, false}} {
+	}{{[]Service{service(), service(mail)}, true}, {[]Service{service(mail), service(used)}, false}} {
 		for _, a := range Decide(s, View{Nodes: []Node{node("a")}, Services: tc.services}).Announcements {
 			if a.Fresh != tc.want {
 				t.Errorf("%s: fresh %t, want %t", a.Service, a.Fresh, tc.want)

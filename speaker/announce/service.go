@@ -28,6 +28,6 @@ type Service struct {
 	Endpoints map[string]int
 	// Record says of each address who is to announce it, and who is to next, in order.
 	Record map[netip.Addr][]string
-	// Told are the addresses that are known to have been announced before.
-	Told []netip.Addr
+	// InUse are the addresses that are known to have been announced before.
+	InUse []netip.Addr
 }

@@ -2,7 +2,8 @@ package status
 
 import (
 	"fmt"
-	"strings"
+	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,11 +22,12 @@ const (
 	eventConflict  = "AddressConflict"
 )
 
-// transition returns the events of a condition that was written: before is what it was.
-func transition(of []announce.Announcement, before *metav1.Condition, r Report) []event {
+// transition returns the events of a condition that was written: before is what it was, and record what was recorded.
+func transition(of []announce.Announcement, before *metav1.Condition, record map[netip.Addr][]string, r Report) []event {
 	var out []event
 	for _, a := range of {
-		if a.Reason == announce.Announced && !strings.Contains(messageOf(before), by(a)) {
+		same := reasonOf(before) == string(announce.Announced) && slices.Equal(record[a.Address][:min(1, len(record[a.Address]))], []string{a.Node})
+		if a.Reason == announce.Announced && !same {
 			out = append(out, event{corev1.EventTypeNormal, eventAssigned,
 				fmt.Sprintf("announcing %s from node %q with protocol \"layer2\"", a.Address, a.Node)})
 		}
@@ -45,11 +47,4 @@ func reasonOf(c *metav1.Condition) string {
 		return ""
 	}
 	return c.Reason
-}
-
-func messageOf(c *metav1.Condition) string {
-	if c == nil {
-		return ""
-	}
-	return c.Message
 }

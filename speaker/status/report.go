@@ -23,18 +23,19 @@ type Report struct {
 	Message string
 	// Record is who announces each address, and who would next.
 	Record map[netip.Addr][]string
-	// of are the announcements that it is about.
-	of []announce.Announcement
+	// of are the announcements that it is about, and conflicts those of the Service's addresses.
+	of        []announce.Announcement
+	conflicts []kube.Conflict
 }
 
-// Says reports whether a condition and a record say what the Report does. Of the record only who announces
+// Says reports whether a condition, a record and what is in use say what the Report does. Of the record only who announces
 // matters: who would next is a proposal, and no reason to write.
-func (r *Report) Says(c *metav1.Condition, record map[netip.Addr][]string) bool {
+func (r *Report) Says(c *metav1.Condition, record map[netip.Addr][]string, inUse []netip.Addr) bool {
 	if c == nil || c.Status != r.Status || c.Reason != r.Reason || c.Message != r.Message {
 		return false
 	}
 	for a, want := range r.Record {
-		if got := record[a]; len(got) == 0 || got[0] != want[0] {
+		if got := record[a]; len(got) == 0 || got[0] != want[0] || !slices.Contains(inUse, a) {
 			return false
 		}
 	}
@@ -108,39 +109,44 @@ func record(a announce.Announcement) []string {
 // by says who announces an address.
 func by(a announce.Announcement) string { return kube.ByNode(a.Address, a.Node) }
 
-// render puts the Report into a Service, and returns what is to be told of that.
+// render puts the Report into a Service, and returns the events that say so.
 func (r *Report) render(svc *corev1.Service) []event {
 	before := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced).DeepCopy()
 	record := kube.Announcers(svc.Annotations[kube.AnnotationAnnouncers])
-	if r.Says(before, record) {
+	shown, _ := kube.Shown(svc)
+	inUse := kube.InUse(svc.Annotations[kube.AnnotationInUse], shown)
+	if r.Says(before, record, inUse) {
 		return nil
 	}
 	meta.SetStatusCondition(&svc.Status.Conditions, r.condition(svc.Generation))
 	kube.Annotate(svc, kube.AnnotationAnnouncers, kube.AnnouncersText(r.merge(record)))
-	return transition(r.of, before, *r)
+	kube.Annotate(svc, kube.AnnotationInUse, kube.InUseText(r.used(inUse)))
+	return transition(r.of, before, record, *r)
 }
 
-// renderConflicts puts into a Service which of its addresses somebody else uses: what this node knows, and
-// what other nodes have written of addresses that they announce. It returns what is to be told of that.
-func renderConflicts(svc *corev1.Service, self string, own []Conflict, of []announce.Announcement) []event {
-	before, told := kube.ReadConflicts(svc)
-	all := slices.DeleteFunc(told, func(c kube.Conflict) bool {
-		others := slices.ContainsFunc(of, func(a announce.Announcement) bool { return a.Address == c.Addr && a.Node == c.Node })
-		return c.Node == self || !others
-	})
-	before = before || len(all) == 0
-	for _, c := range own {
-		before = before && c.Before
-		all = append(all, c.Conflict)
+// used adds to the addresses that have been announced those that are announced now.
+func (r *Report) used(before []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range r.of {
+		if a.Reason == announce.Announced || slices.Contains(before, a.Address) {
+			out = append(out, a.Address)
+		}
 	}
+	return out
+}
+
+// renderConflicts puts into a Service which of its addresses another host uses, and returns the event that says so, if
+// this node is one of those that have found it.
+func renderConflicts(svc *corev1.Service, self string, all []kube.Conflict) []event {
 	if len(all) == 0 {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 		return nil
 	}
-	slices.SortFunc(all, func(a, b kube.Conflict) int { return a.Addr.Compare(b.Addr) })
-	c := kube.ConflictCondition(before, all, svc.Generation)
-	was := messageOf(meta.FindStatusCondition(svc.Status.Conditions, c.Type))
-	if meta.SetStatusCondition(&svc.Status.Conditions, c); was == c.Message || len(own) == 0 {
+	c := kube.ConflictCondition(all, svc.Generation)
+	own := slices.ContainsFunc(all, func(c kube.Conflict) bool { return c.Node == self })
+	before := meta.FindStatusCondition(svc.Status.Conditions, c.Type)
+	news := before == nil || before.Message != c.Message
+	if meta.SetStatusCondition(&svc.Status.Conditions, c); !news || !own {
 		return nil
 	}
 	return []event{{corev1.EventTypeWarning, eventConflict, c.Message}}

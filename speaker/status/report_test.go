@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -60,20 +61,20 @@ func TestReports(t *testing.T) {
 	}{
 		"Announcer": {
 			"who announces reports", []announce.Announcement{by4("c")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)", recorded(four, "c"), nil},
+			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)", recorded(four, "c"), nil, nil},
 		},
 		"FirstOfTwo": {
 			"of two announcers that of the first address", []announce.Announcement{by4("d"), by6("c")}, healthy("c", "d"), "d",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)", recorded(four, "d", six, "c"), nil},
+			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)", recorded(four, "d", six, "c"), nil, nil},
 		},
 		"HalfAnnounced": {
 			"an address that nobody announces makes the condition false", []announce.Announcement{nobody(announce.NoNode, "no node is known"), by6("d")},
 			healthy("c", "d"), "d",
-			Report{web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)", recorded(six, "d"), nil},
+			Report{web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)", recorded(six, "d"), nil, nil},
 		},
 		"Nobody": {
 			"where nobody announces, the first healthy node reports", []announce.Announcement{nobody(announce.NoEndpoints, "no pods")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods", recorded(), nil},
+			Report{web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods", recorded(), nil, nil},
 		},
 	}
 	for name, tc := range cases {
@@ -103,23 +104,25 @@ func TestTransition(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		before *metav1.Condition
+		record map[netip.Addr][]string
 		now    []announce.Announcement
 		want   []event
 	}{
-		"First":    {"the first announcement", nil, []announce.Announcement{by4("c")}, []event{normal("192.0.2.7", "c")}},
-		"Same":     {"nothing new", was(by4("c")), []announce.Announcement{by4("c")}, nil},
-		"Moved":    {"another node", was(by4("c")), []announce.Announcement{by4("d")}, []event{normal("192.0.2.7", "d")}},
-		"OneMoved": {"only what moved", was(by4("c"), by6("c")), []announce.Announcement{by4("c"), by6("d")}, []event{normal("2001:db8::7", "d")}},
-		"Failed": {"nobody can any more", was(by4("c")), []announce.Announcement{nobody(announce.NoNode, "why")},
+		"First":    {"the first announcement", nil, recorded(four, "c"), []announce.Announcement{by4("c")}, []event{normal("192.0.2.7", "c")}},
+		"Same":     {"nothing new", was(by4("c")), recorded(four, "c"), []announce.Announcement{by4("c")}, nil},
+		"Moved":    {"another node", was(by4("c")), recorded(four, "c"), []announce.Announcement{by4("d")}, []event{normal("192.0.2.7", "d")}},
+		"OneMoved": {"only what moved", was(by4("c"), by6("c")), recorded(four, "c", six, "c"), []announce.Announcement{by4("c"), by6("d")}, []event{normal("2001:db8::7", "d")}},
+		"Tenth":    {"a node whose name begins as that of the former", was(by4("c0")), recorded(four, "c0"), []announce.Announcement{by4("c")}, []event{normal("192.0.2.7", "c")}},
+		"Failed": {"nobody can any more", was(by4("c")), recorded(four, "c"), []announce.Announcement{nobody(announce.NoNode, "why")},
 			[]event{{"Warning", "announceFailed", "192.0.2.7 by nobody: why"}}},
-		"StillFailed": {"the same reason is told once", was(nobody(announce.NoNode, "3 nodes")), []announce.Announcement{nobody(announce.NoNode, "2 nodes")}, nil},
-		"Starting":    {"a new Service whose pods start", nil, []announce.Announcement{nobody(announce.NoEndpoints, "why")}, nil},
-		"Withdrawn": {"the last pod went", was(by4("c")), []announce.Announcement{nobody(announce.NoEndpoints, "why")},
+		"StillFailed": {"the same reason is told once", was(nobody(announce.NoNode, "3 nodes")), nil, []announce.Announcement{nobody(announce.NoNode, "2 nodes")}, nil},
+		"Starting":    {"a new Service whose pods start", nil, nil, []announce.Announcement{nobody(announce.NoEndpoints, "why")}, nil},
+		"Withdrawn": {"the last pod went", was(by4("c")), recorded(four, "c"), []announce.Announcement{nobody(announce.NoEndpoints, "why")},
 			[]event{{"Normal", "Withdrawn", "192.0.2.7 by nobody: why"}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := transition(tc.now, tc.before, report(tc.now))
+			got := transition(tc.now, tc.before, tc.record, report(tc.now))
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(event{})); diff != "" {
 				t.Errorf("\n%s\ntransition(…): -want, +got:\n%s", tc.reason, diff)
 			}
@@ -132,11 +135,20 @@ func TestFill(t *testing.T) {
 	for range 300 {
 		own.Links = append(own.Links, announce.Link{Name: "eth"})
 	}
+	for i := range 200 {
+		own.Conflicts = append(own.Conflicts, kube.Conflict{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Before: true})
+	}
 	own.Announced, own.Errors = 3, map[string]string{"eth1": "gone", "eth0": "refused"}
 	var s v1beta1.SpeakerStatusStatus
 	fill(&s, own)
 	if len(s.Interfaces) != maxInterfaces || s.AnnouncedAddresses != 3 {
 		t.Errorf("%d interfaces, %d addresses", len(s.Interfaces), s.AnnouncedAddresses)
+	}
+	if len(s.Conflicts) != maxConflicts || s.Conflicts[1].Address != "192.0.2.1" || !s.Conflicts[1].BeforeUse {
+		t.Errorf("%d conflicts, the second %+v", len(s.Conflicts), s.Conflicts[1])
+	}
+	if n := s.InterfaceNames; len(n) != maxNames || n[:8] != "eth,eth," || n[len(n)-1] != '*' {
+		t.Errorf("interfaces are named %q", n)
 	}
 	if c := s.Conditions[0]; c.Status != metav1.ConditionFalse || c.Message != "eth0: refused; eth1: gone" {
 		t.Errorf("condition %+v", c)
@@ -164,7 +176,7 @@ func TestSays(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := r.Says(&c, tc.record); got != tc.says {
+			if got := r.Says(&c, tc.record, []netip.Addr{four}); got != tc.says {
 				t.Errorf("%s: says %t", tc.reason, got)
 			}
 			if got := kube.AnnouncersText(r.merge(tc.record)); got != tc.want {
@@ -172,8 +184,15 @@ func TestSays(t *testing.T) {
 			}
 		})
 	}
-	if r.Says(nil, r.Record) {
+	if r.Says(nil, r.Record, []netip.Addr{four}) {
 		t.Error("no condition says it")
+	}
+	if r.Says(&c, r.Record, nil) {
+		t.Error("that the address is in use is not noted, and nothing is to be written")
+	}
+	used := r.used([]netip.Addr{six, netip.MustParseAddr("192.0.2.9")})
+	if diff := cmp.Diff([]netip.Addr{four, six}, used, compareAddrs); diff != "" {
+		t.Errorf("what was announced once has been in use, though nobody announces it now: -want, +got:\n%s", diff)
 	}
 }
 
@@ -208,41 +227,40 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// A node tells what it has seen itself, keeps what others tell of addresses that they announce, and clears away the rest.
+// TestRenderConflicts: the condition says what is known, and who has found something says so by an event, once.
 func TestRenderConflicts(t *testing.T) {
 	conflict := func(a netip.Addr, node string) kube.Conflict {
-		return kube.Conflict{Addr: a, MAC: "02:00:00:00:00:99", Node: node, Link: "eth0"}
+		return kube.Conflict{Addr: a, MAC: "02:00:00:00:00:99", Node: node, Link: "eth0", Before: true}
 	}
-	of := []announce.Announcement{by4("c"), by6("d")}
 	cases := map[string]struct {
-		reason string
-		before []kube.Conflict
-		own    []Conflict
-		want   []kube.Conflict
-		found  bool // before use
-		tells  bool
+		reason      string
+		before, now []kube.Conflict
+		event       bool
 	}{
-		"None":     {"nothing is said where there is nothing to say", nil, nil, nil, false, false},
-		"First":    {"a stranger is told of", nil, []Conflict{{conflict(four, "c"), true}}, []kube.Conflict{conflict(four, "c")}, true, true},
-		"Again":    {"once", []kube.Conflict{conflict(four, "c")}, []Conflict{{conflict(four, "c"), true}}, []kube.Conflict{conflict(four, "c")}, true, false},
-		"Gone":     {"until it is not seen any more", []kube.Conflict{conflict(four, "c")}, nil, nil, false, false},
-		"Others":   {"what another node has seen stays", []kube.Conflict{conflict(six, "d")}, nil, []kube.Conflict{conflict(six, "d")}, true, false},
-		"Both":     {"and is joined with what this one has", []kube.Conflict{conflict(six, "d")}, []Conflict{{conflict(four, "c"), false}}, []kube.Conflict{conflict(four, "c"), conflict(six, "d")}, false, true},
-		"Outdated": {"unless that does not announce the address any more", []kube.Conflict{conflict(six, "x")}, nil, nil, false, false},
+		"None":   {"nothing is said where there is nothing to say", nil, nil, false},
+		"First":  {"a conflicting host is reported", nil, []kube.Conflict{conflict(four, "c")}, true},
+		"Again":  {"once", []kube.Conflict{conflict(four, "c")}, []kube.Conflict{conflict(four, "c")}, false},
+		"Gone":   {"until it is not seen any more", []kube.Conflict{conflict(four, "c")}, nil, false},
+		"Others": {"what another node has found is its to report", nil, []kube.Conflict{conflict(six, "d")}, false},
+		"Both":   {"one is found beside it", []kube.Conflict{conflict(six, "d")}, []kube.Conflict{conflict(four, "c"), conflict(six, "d")}, true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			svc := &corev1.Service{}
 			if len(tc.before) > 0 {
-				svc.Status.Conditions = []metav1.Condition{kube.ConflictCondition(true, tc.before, 1)}
+				svc.Status.Conditions = []metav1.Condition{kube.ConflictCondition(tc.before, 1)}
 			}
-			events := renderConflicts(svc, "c", tc.own, of)
-			found, got := kube.ReadConflicts(svc)
-			if diff := cmp.Diff(tc.want, got, compareAddrs); diff != "" || found != tc.found {
-				t.Errorf("%s: before use %t; -want, +got:\n%s", tc.reason, found, diff)
+			events := renderConflicts(svc, "c", tc.now)
+			want := ""
+			if len(tc.now) > 0 {
+				want = kube.ConflictCondition(tc.now, 1).Message
 			}
-			if (len(events) > 0) != tc.tells {
-				t.Errorf("%s: told %v", tc.reason, events)
+			got := ""
+			if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict); c != nil {
+				got = c.Message
+			}
+			if got != want || (len(events) > 0) != tc.event {
+				t.Errorf("%s: %q, want %q; events: %v", tc.reason, got, want, events)
 			}
 		})
 	}

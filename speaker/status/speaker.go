@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -33,6 +34,8 @@ const retry = 2 * time.Second
 type Own struct {
 	Links     []announce.Link
 	Announced int
+	// Conflicts are those that this node has found, sorted.
+	Conflicts []kube.Conflict
 	// Errors say of a link and protocol, by name, why it is not served.
 	Errors map[string]string
 	// Gossip says why this speaker and the others do not talk to each other; nil where they do.
@@ -140,8 +143,25 @@ func ownedByNode(ctx context.Context, c client.Reader, name string) ([]metav1.Ow
 	return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID}}, nil
 }
 
-// maxInterfaces is how many interfaces a SpeakerStatus may have.
-const maxInterfaces = 256
+// How many interfaces and conflicts a SpeakerStatus may have, and how long the text may be that names the interfaces.
+const (
+	maxInterfaces = 256
+	maxConflicts  = 128
+	maxNames      = 256
+)
+
+// interfaceNames names interfaces for a column, which can show no list.
+func interfaceNames(links []announce.Link) string {
+	names := make([]string, len(links))
+	for i := range links {
+		names[i] = links[i].Name
+	}
+	text := strings.Join(names, ",")
+	if len(text) > maxNames {
+		text = text[:maxNames-1] + "*"
+	}
+	return text
+}
 
 // fill puts into a status what is to be said, and returns what is to be told of that.
 func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
@@ -153,7 +173,13 @@ func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
 		}
 		s.Interfaces = append(s.Interfaces, i)
 	}
-	s.AnnouncedAddresses = int32(o.Announced)
+	s.InterfaceNames = interfaceNames(o.Links)
+	s.AnnouncedAddresses, s.Conflicts = int32(o.Announced), nil
+	for _, c := range o.Conflicts[:min(len(o.Conflicts), maxConflicts)] {
+		s.Conflicts = append(s.Conflicts, v1beta1.AddressConflict{
+			Address: c.Addr.String(), Namespace: c.Namespace, Service: c.Service, MAC: c.MAC, Interface: c.Link, BeforeUse: c.Before,
+		})
+	}
 	meta.SetStatusCondition(&s.Conditions, ready(o.Errors))
 	meta.SetStatusCondition(&s.Conditions, connected(o.Gossip))
 	return renderARP(&s.Conditions, o.ARP)

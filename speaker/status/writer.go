@@ -48,21 +48,9 @@ type Writer struct {
 	mu    sync.Mutex
 	// reports are what is to be said now, of the Services that this node reports on.
 	reports map[announce.Key]Report
-	// contested are Services of whose addresses this node has seen somebody else use some, or had.
-	contested map[announce.Key]contest
-}
-
-// contest is what this node knows of a Service's addresses that somebody else uses.
-type contest struct {
-	conflicts []Conflict
-	of        []announce.Announcement
-}
-
-// A Conflict is an address that somebody else uses, too.
-type Conflict struct {
-	kube.Conflict
-	// Before: it was found before the address was announced.
-	Before bool
+	// contested are the Services of whose addresses this node has seen another host use some, or had, with all that is known of
+	// such hosts.
+	contested map[announce.Key][]kube.Conflict
 }
 
 // An Update is what holds of a Service now.
@@ -73,16 +61,17 @@ type Update struct {
 	// Announced is its condition of that name, and Record what is recorded, as they were read.
 	Announced *metav1.Condition
 	Record    map[netip.Addr][]string
-	// Contested: it says, as it was read, that somebody else uses an address of it.
+	InUse     []netip.Addr
+	// Contested: it says, as it was read, that another host uses an address of it.
 	Contested bool
-	// Conflicts are those of its addresses that this node knows of, sorted.
-	Conflicts []Conflict
+	// Conflicts are all of its addresses that are known, sorted, those that other nodes have found too.
+	Conflicts []kube.Conflict
 }
 
 // NewWriter returns a Writer for a node.
 func NewWriter(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Writer {
 	return &Writer{
-		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{}, contested: map[announce.Key]contest{},
+		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{}, contested: map[announce.Key][]kube.Conflict{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[announce.Key](5*time.Millisecond, slowest)),
 	}
 }
@@ -94,10 +83,11 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 	for i := range updates {
 		u := &updates[i]
 		was, had := w.contested[u.Service]
+		own := slices.ContainsFunc(u.Conflicts, func(c kube.Conflict) bool { return c.Node == w.node })
 		switch {
-		case len(u.Conflicts) > 0 || had && len(was.conflicts) > 0:
-			w.contested[u.Service] = contest{u.Conflicts, u.Of}
-			if !slices.Equal(was.conflicts, u.Conflicts) {
+		case own || had && len(was) > 0:
+			w.contested[u.Service] = u.Conflicts
+			if !slices.Equal(was, u.Conflicts) {
 				w.queue.Add(u.Service)
 			}
 		case had:
@@ -110,8 +100,9 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 		}
 		before, same := w.reports[u.Service]
 		same = same && before.equal(&r)
+		r.conflicts = u.Conflicts
 		w.reports[u.Service] = r
-		switch says := r.Says(u.Announced, u.Record); {
+		switch says := r.Says(u.Announced, u.Record, u.InUse); {
 		case !says && same:
 			w.queue.AddAfter(u.Service, disagree)
 		case !says, u.Contested && len(u.Conflicts) == 0:
@@ -122,10 +113,10 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 
 // Seen has a Service written again if it does not say what it should: another speaker, which
 // knew less, may have written it.
-func (w *Writer) Seen(k announce.Key, c *metav1.Condition, record map[netip.Addr][]string) {
+func (w *Writer) Seen(k announce.Key, c *metav1.Condition, record map[netip.Addr][]string, inUse []netip.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r, ok := w.reports[k]; ok && !r.Says(c, record) {
+	if r, ok := w.reports[k]; ok && !r.Says(c, record, inUse) {
 		w.queue.AddAfter(k, disagree)
 	}
 }
@@ -167,7 +158,7 @@ func (w *Writer) next(ctx context.Context) bool {
 func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	w.mu.Lock()
 	r, reports := w.reports[k]
-	contest, contested := w.contested[k]
+	conflicts, contested := w.contested[k]
 	w.mu.Unlock()
 	if !reports && !contested {
 		return nil // another node reports by now
@@ -179,12 +170,9 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	after := svc.DeepCopy()
 	var events []event
 	if reports {
-		events = r.render(after)
+		events, conflicts = r.render(after), r.conflicts
 	}
-	if reports {
-		contest.of = r.of
-	}
-	events = append(events, renderConflicts(after, w.node, contest.conflicts, contest.of)...)
+	events = append(events, renderConflicts(after, w.node, conflicts)...)
 	if equality.Semantic.DeepEqual(svc.Status, after.Status) && maps.Equal(svc.Annotations, after.Annotations) {
 		return nil
 	}

@@ -19,7 +19,7 @@ func TestDisagree(t *testing.T) {
 		of := []announce.Announcement{{Service: k, Address: vip, Node: "node-1", Links: []string{link}, Reason: announce.Announced}}
 		r := report(of)
 		c := r.condition(1)
-		w.Set([]Update{{Service: k, Of: of, Announced: &c, Record: map[netip.Addr][]string{vip: {recorded}}}}, nil)
+		w.Set([]Update{{Service: k, Of: of, Announced: &c, Record: map[netip.Addr][]string{vip: {recorded}}, InUse: []netip.Addr{vip}}}, nil)
 		for ; w.queue.Len() > 0; queued++ {
 			k, _ := w.queue.Get()
 			w.queue.Done(k)

@@ -5,8 +5,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
@@ -17,7 +20,7 @@ func objects(o ...client.Object) func(*running) { return func(r *running) { r.pu
 
 func sighted(mac string, before bool) func(*running) {
 	return func(r *running) {
-		r.Sighted(addr("192.0.2.7"), Stranger{MAC: mac, Link: "eth0", Before: before, Seen: time.Now()})
+		r.Sighted(addr("192.0.2.7"), Host{MAC: mac, Link: "eth0", Before: before, Seen: time.Now()})
 	}
 }
 
@@ -29,7 +32,7 @@ func found(p announce.Presence) func(*running) {
 func both(f ...func(*running)) func(*running) {
 	return func(r *running) {
 		all := make(chan struct{})
-		r.enqueue(func(*world) { <-all })
+		r.post(func(*world) { <-all })
 		for _, f := range f {
 			f(r)
 		}
@@ -37,11 +40,32 @@ func both(f ...func(*running)) func(*running) {
 	}
 }
 
+// answers has node-2 answer when it is asked whether it announces the address.
+func answers(announces, returning bool) func(*running) {
+	return func(r *running) { r.theirs = &theirAnswer{announces, returning} }
+}
+
+// reports has node-2 report a host that uses ns/web's address; none for the empty MAC.
+func reports(mac string) func(*running) {
+	s := &v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}, Status: v1beta1.SpeakerStatusStatus{Interfaces: interfaces("node-2", historyLinks)}}
+	if mac != "" {
+		s.Status.Conflicts = []v1beta1.AddressConflict{{Address: "192.0.2.7", Namespace: "ns", Service: "web", MAC: mac, Interface: "eth0"}}
+	}
+	return objects(s)
+}
+
+// usedService is recordedService, and its address has been announced.
+func usedService(nodes ...string) *corev1.Service {
+	s := recordedService(nodes...)
+	s.Annotations[kube.AnnotationInUse] = "192.0.2.7"
+	return s
+}
+
 func gone(r *running) { r.drop(aService, name{"ns", "web"}) }
 
 func nothing(*running) {}
 
-func TestStranger(t *testing.T) {
+func TestConflictingHost(t *testing.T) {
 	const stranger, other = "02:ff:00:00:00:01", "02:ff:00:00:00:02"
 	second := mac("node-2", "eth0").String()
 	key := objects(kube.NewGossipSecret("fairlead-system", func([]byte) {}))
@@ -52,7 +76,7 @@ func TestStranger(t *testing.T) {
 	}{
 		"Before": {
 			"an address that a stranger had is not announced, and asked for again when the stranger was not seen for five minutes",
-			story{{time.Second, sighted(stranger, true)}, {forgetAfter, nothing}, {time.Hour, nothing}},
+			story{{time.Second, sighted(stranger, true)}, {forgetHost, nothing}, {time.Hour, nothing}},
 			[]string{
 				"1s web: AddressConflict node-1 " + stranger + " conflicts=1",
 				"5m1s fresh web: AddressConflict node-1 " + stranger + " conflicts=1", "5m6s fresh web: Announced node-1",
@@ -60,7 +84,7 @@ func TestStranger(t *testing.T) {
 		},
 		"BeforeAgain": {
 			"who is found again then is told of again",
-			story{{0, sighted(stranger, true)}, {forgetAfter + time.Second, sighted(stranger, true)}},
+			story{{0, sighted(stranger, true)}, {forgetHost + time.Second, sighted(stranger, true)}},
 			[]string{
 				"0s web: AddressConflict node-1 " + stranger + " conflicts=1",
 				"5m0s fresh web: AddressConflict node-1 " + stranger + " conflicts=1",
@@ -69,7 +93,7 @@ func TestStranger(t *testing.T) {
 		},
 		"Meanwhile": {
 			"one who comes while it is announced is told of, once, until not seen for five minutes",
-			story{{0, sighted(stranger, false)}, {time.Minute, sighted(stranger, false)}, {forgetAfter, nothing}},
+			story{{0, sighted(stranger, false)}, {time.Minute, sighted(stranger, false)}, {forgetHost, nothing}},
 			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "6m0s fresh web: Announced node-1"},
 		},
 		"Another": {
@@ -81,7 +105,7 @@ func TestStranger(t *testing.T) {
 			"of two that claim it in turns one is told of, and the other is no news when both have gone",
 			story{
 				{0, sighted(stranger, false)}, {time.Minute, sighted(other, false)}, {time.Second, sighted(stranger, false)},
-				{time.Minute, sighted(other, false)}, {forgetAfter, nothing},
+				{time.Minute, sighted(other, false)}, {forgetHost, nothing},
 			},
 			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "6m1s fresh web: Announced node-1"},
 		},
@@ -111,42 +135,57 @@ func TestStranger(t *testing.T) {
 			[]string{"0s web:", "2s fresh web: Announced node-1"},
 		},
 		"Speaker": {
-			"another speaker is no stranger; the two have not heard the same yet",
-			story{{0, both(key, found(announce.Alive))}, {time.Second, sighted(second, true)}, {time.Second, sighted(second, false)}, {time.Hour, nothing}},
-			[]string{"0s fresh web: Announced node-1", "1s duplicate node-2", "2s duplicate node-2"},
+			"another speaker is no conflicting host: it is asked, and announces nothing; the address, for which this one was probing, is announced",
+			story{{0, both(key, found(announce.Alive))}, {0, answers(false, false)}, {time.Second, sighted(second, true)}, {time.Hour, nothing}},
+			[]string{"0s fresh web: Announced node-1", "1s own web: Announced node-1"},
 		},
-		"Witnessed": {
-			"a speaker that announces is not gone: for so long what the API server says of it counts",
+		"SpeakerSilent": {
+			"one that does not answer announces nothing, as far as is known",
+			story{{0, both(key, found(announce.Alive))}, {time.Second, sighted(second, true)}, {time.Hour, nothing}},
+			[]string{"0s fresh web: Announced node-1", "3s own web: Announced node-1"},
+		},
+		"SpeakerToo": {
+			"one that does is left the address in the end, as it has not heard the same and its name is first; here it is not",
+			story{{0, both(key, found(announce.Alive))}, {0, answers(true, false)}, {time.Second, sighted(second, false)}, {grace, sighted(second, false)}, {time.Hour, nothing}},
+			[]string{"0s fresh web: Announced node-1", "1s duplicate node-2", "11s duplicate node-2"},
+		},
+		"Forged": {
+			"frames with the MAC of a speaker that announces nothing change nothing, however many come",
+			func() story {
+				s := story{{0, both(key, found(announce.Alive))}, {0, answers(false, false)}}
+				for range 200 {
+					s = append(s, story{{8 * time.Second, sighted(second, false)}}...)
+				}
+				return s
+			}(),
+			[]string{"0s fresh web: Announced node-1"},
+		},
+		"ForgedOfOneGone": {
+			"nor with that of one that is gone",
+			func() story {
+				s := story{{0, both(key, objects(recordedService("node-2", "node-1")), found(announce.Gone))}}
+				for range 200 {
+					s = append(s, story{{8 * time.Second, sighted(second, false)}}...)
+				}
+				return s
+			}(),
+			[]string{"0s fresh web: Announced node-1"},
+		},
+		"InUse": {
+			"an address that was announced once is in use, though its Service had no endpoint meanwhile: who is found then is told of, and nothing is exchanged",
 			story{
-				{0, both(key, objects(recordedService("node-2", "node-1")), found(announce.Gone))},
-				{time.Second, sighted(second, false)}, {witnessFor, nothing}, {time.Hour, nothing},
+				{0, objects(usedService("node-1", "node-2"))}, {time.Minute, objects(slice("ns", "web-1", "web"))},
+				{time.Minute, objects(slice("ns", "web-1", "web", "node-1"))}, {0, sighted(other, true)},
 			},
 			[]string{
-				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1", "31s retell=1",
-				"1m31s fresh web: Announced node-1 retell=1",
+				"0s own web: Announced node-1", "1m0s web: NoEndpoints", "2m0s own web: Announced node-1",
+				"2m0s own web: Announced node-1 " + other + " conflicts=1",
 			},
 		},
-		"WitnessedOn": {
-			"from when it was seen last",
-			story{
-				{0, both(key, objects(recordedService("node-2", "node-1")), found(announce.Gone))},
-				{time.Second, sighted(second, false)}, {time.Second, sighted(second, false)}, {witnessFor, nothing},
-			},
-			[]string{
-				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1",
-				"2s duplicate node-2", "31s retell=1", "1m32s fresh web: Announced node-1 retell=1",
-			},
-		},
-		"FoundOut": {
-			"what the speakers find out goes before what was seen, and is not overridden later",
-			story{
-				{0, both(key, objects(recordedService("node-2", "node-1")), found(announce.Gone))},
-				{time.Second, sighted(second, false)}, {10 * time.Second, found(announce.Alive)}, {time.Second, found(announce.Gone)}, {time.Hour, nothing},
-			},
-			[]string{
-				"0s fresh web: Announced node-1", "1s duplicate node-2", "1s yielding web: Announced node-2 retell=1",
-				"11s yielding web: Announced node-2 retell=1", "12s fresh web: Announced node-1 retell=1",
-			},
+		"Reported": {
+			"what another node reports of an address that it announces is known here too",
+			story{{0, objects(recordedService("node-2"))}, {time.Second, reports(other)}, {time.Second, reports("")}},
+			[]string{"0s yielding web: Announced node-2", "1s yielding web: Announced node-2 " + other, "2s yielding web: Announced node-2"},
 		},
 	}
 	for name, tc := range cases {
