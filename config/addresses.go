@@ -15,7 +15,23 @@ var (
 	errBackwards    = errors.New("ends before it starts")
 	errFamilies     = errors.New("mixes IPv4 and IPv6")
 	errZone         = errors.New("has a zone")
+	errUseless      = errors.New("has addresses that cannot be used: unspecified, loopback, link-local, multicast or broadcast ones")
 )
+
+// useless are the addresses that no Service can be reached at (RFC 6890, RFC 5735, RFC 4291): the CRD has the same list.
+var useless = func() *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, s := range []string{
+		"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::/127", "fe80::/10", "ff00::/8",
+	} {
+		b.AddPrefix(netip.MustParsePrefix(s))
+	}
+	set, err := b.IPSet()
+	if err != nil {
+		panic("config: " + err.Error()) // it is the same each time
+	}
+	return set
+}()
 
 // ParseRange reads one entry of a pool: a CIDR without host bits, a range
 // "first-last" with both ends included, or a single address. An IPv4 address
@@ -86,8 +102,15 @@ func parseSet(include, exclude []string) (*netipx.IPSet, []error) {
 			apply(r)
 		}
 	}
-	each("addresses", include, b.AddRange)
+	each("addresses", include, func(r netipx.IPRange) {
+		if useless.OverlapsRange(r) {
+			errs = append(errs, fmt.Errorf("addresses: %q %w", rangeString(r), errUseless))
+		}
+		b.AddRange(r)
+	})
 	each("exclude", exclude, b.RemoveRange)
+	b.RemoveSet(useless)
+	b.RemoveSet(useless)
 	set, err := b.IPSet()
 	if err != nil {
 		errs = append(errs, err)

@@ -79,7 +79,7 @@ func pool(name string, age time.Duration, addresses ...string) v1beta1.IPAddress
 }
 
 func TestProblems(t *testing.T) {
-	bad := []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "x", Operator: "Like"}}}}
+	bad := []v1beta1.LabelSelector{{MatchExpressions: []v1beta1.LabelSelectorRequirement{{Key: "x", Operator: "Like"}}}}
 	badPool := pool("p", 0, "192.0.2.0/24")
 	badPool.Spec.ServiceAllocation = &v1beta1.ServiceAllocation{ServiceSelectors: bad}
 	empty := pool("p", 0, "192.0.2.0/24")
@@ -196,8 +196,8 @@ func TestSize(t *testing.T) {
 		"Plain":    {[]string{"192.0.2.0/24", "2001:db8::/120"}, false, 256, 256},
 		"Buggy":    {[]string{"192.0.2.0/23"}, true, 508, 0},
 		"BuggyEnd": {[]string{"192.0.2.250-192.0.3.0"}, true, 5, 0},
-		"BuggyAll": {[]string{"0.0.0.0/0"}, true, 1<<32 - 2<<24, 0},
-		"Zero":     {[]string{"0.0.0.0-0.0.0.5"}, true, 5, 0},
+		"BuggyAll": {[]string{"10.0.0.0/8"}, true, 1<<24 - 2<<16, 0},
+		"Zero":     {[]string{"1.0.0.0-1.0.0.5"}, true, 5, 0},
 		"Huge":     {[]string{"2001:db8::/32"}, false, 0, math.MaxInt64},
 		"Just":     {[]string{"2001:db8::/65"}, false, 0, math.MaxInt64},
 		"Fits":     {[]string{"2001:db8::/66"}, false, 0, 1 << 62},
@@ -214,7 +214,7 @@ func TestSize(t *testing.T) {
 }
 
 func TestAdmits(t *testing.T) {
-	red := []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "red"}}}
+	red := []v1beta1.LabelSelector{{MatchLabels: map[string]string{"team": "red"}}}
 	for name, tc := range map[string]struct {
 		allocation v1beta1.ServiceAllocation
 		ns         string
@@ -229,7 +229,7 @@ func TestAdmits(t *testing.T) {
 		"WrongNamespace":     {v1beta1.ServiceAllocation{NamespaceSelectors: red}, "a", nil, map[string]string{"team": "red"}, false},
 		"ServiceLabels":      {v1beta1.ServiceAllocation{ServiceSelectors: red}, "a", nil, map[string]string{"team": "red"}, true},
 		"BothNeeded":         {v1beta1.ServiceAllocation{Namespaces: []string{"b"}, ServiceSelectors: red}, "a", nil, map[string]string{"team": "red"}, false},
-		"EmptySelectorIsAll": {v1beta1.ServiceAllocation{ServiceSelectors: []metav1.LabelSelector{{}}}, "a", nil, nil, true},
+		"EmptySelectorIsAll": {v1beta1.ServiceAllocation{ServiceSelectors: []v1beta1.LabelSelector{{}}}, "a", nil, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := pool("p", 0, "192.0.2.0/24")

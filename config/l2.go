@@ -5,8 +5,6 @@ import (
 	"path"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
 
@@ -25,6 +23,23 @@ type L2 struct {
 type preference struct {
 	weight int
 	nodes  selectors
+}
+
+// parseL2Forms reads an advertisement or, if it cannot be read, the form in which it was last accepted; nil if there is none.
+func parseL2Forms(in *v1beta1.L2Advertisement) (*L2, []Problem) {
+	l, problems := parseL2(in)
+	if len(problems) == 0 {
+		return l, nil
+	}
+	if in.Status.AcceptedSpec == nil {
+		return nil, problems
+	}
+	former := *in
+	former.Spec = *in.Status.AcceptedSpec
+	if l, faults := parseL2(&former); len(faults) == 0 {
+		return l, noteFormer(problems)
+	}
+	return nil, problems
 }
 
 func parseL2(in *v1beta1.L2Advertisement) (*L2, []Problem) {
@@ -49,7 +64,7 @@ func parseL2(in *v1beta1.L2Advertisement) (*L2, []Problem) {
 	fault(InvalidSelector, err)
 	for i := range in.Spec.PreferredNodeSelectors {
 		p := &in.Spec.PreferredNodeSelectors[i]
-		s, err := parseSelectors(fmt.Sprintf("preferredNodeSelectors[%d].preference", i), []metav1.LabelSelector{p.Preference})
+		s, err := parseSelectors(fmt.Sprintf("preferredNodeSelectors[%d].preference", i), []v1beta1.LabelSelector{p.Preference})
 		fault(InvalidSelector, err)
 		l.preferred = append(l.preferred, preference{int(p.Weight), s})
 	}

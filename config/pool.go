@@ -21,6 +21,8 @@ type Pool struct {
 	// Refused: the pool overlaps an older one, or cannot be read in full. It gives
 	// no new addresses; those that Services hold of it stay theirs.
 	Refused bool
+	// former is the pool as it was last accepted, if it is refused now.
+	former *Pool
 	// Priority is the rank among pools, lower first; unset is math.MaxInt32.
 	Priority int32
 
@@ -84,6 +86,34 @@ func parsePool(in *v1beta1.IPAddressPool) (*Pool, []Problem) {
 	}
 	p.Refused = len(problems) > 0
 	return p, problems
+}
+
+// parseForms reads a pool, and also as it was last accepted: where the present form has problems of its own, the former one stays in
+// force.
+func parseForms(in *v1beta1.IPAddressPool) (*Pool, []Problem) {
+	p, problems := parsePool(in)
+	if in.Status.AcceptedSpec == nil {
+		return p, problems
+	}
+	former := *in
+	former.Spec = *in.Status.AcceptedSpec
+	f, faults := parsePool(&former)
+	switch {
+	case len(faults) > 0:
+		return p, problems
+	case len(problems) > 0:
+		return f, noteFormer(problems)
+	default:
+		p.former = f
+		return p, nil
+	}
+}
+
+// noteFormer has problems say that the object stays in force as it was last accepted.
+func noteFormer(problems []Problem) []Problem {
+	last := &problems[len(problems)-1]
+	last.Message += "; until that is corrected, what was last accepted (status.acceptedSpec) stays in force"
+	return problems
 }
 
 // Contains reports whether an address belongs to the pool. One that merely

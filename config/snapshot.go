@@ -49,7 +49,7 @@ func Build(o Objects) (*Snapshot, []Problem) {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	for _, in := range byAge {
-		p, faults := parsePool(in)
+		p, faults := parseForms(in)
 		s.pools = append(s.pools, p)
 		problems = append(problems, faults...)
 	}
@@ -57,12 +57,13 @@ func Build(o Objects) (*Snapshot, []Problem) {
 	slices.SortFunc(s.pools, func(a, b *Pool) int { return cmp.Compare(a.Name, b.Name) })
 
 	for i := range o.L2Advertisements {
-		l, faults := parseL2(o.L2Advertisements[i].DeepCopy())
-		if len(faults) == 0 {
-			s.l2 = append(s.l2, l)
-			faults = s.missingPools(Ref{L2Advertisement, l.Name}, l.pools)
+		l, faults := parseL2Forms(o.L2Advertisements[i].DeepCopy())
+		if problems = append(problems, faults...); l == nil {
+			continue
 		}
-		problems = append(problems, faults...)
+		if s.l2 = append(s.l2, l); len(faults) == 0 {
+			problems = append(problems, s.missingPools(Ref{L2Advertisement, l.Name}, l.pools)...)
+		}
 	}
 	slices.SortFunc(s.l2, func(a, b *L2) int { return cmp.Compare(a.Name, b.Name) })
 	problems = append(problems, s.warn(o.Reserved)...)
@@ -75,17 +76,27 @@ func Build(o Objects) (*Snapshot, []Problem) {
 // The pools are in order of age.
 func (s *Snapshot) own() []Problem {
 	var problems []Problem
-	for _, p := range s.pools {
+	for i, p := range s.pools {
 		if p.Refused {
 			continue
 		}
-		if other, at := s.overlap(p); other != nil {
-			p.Refused = true
-			problems = append(problems, Problem{Ref{IPAddressPool, p.Name}, Overlap, fmt.Sprintf(
-				"%s also belongs to pool %s, which is older; no addresses are assigned from this pool until they differ", at, other.Name)})
+		other, at := s.overlap(p)
+		if other == nil {
+			s.claim(p, p.set)
 			continue
 		}
-		s.claim(p, p.set)
+		problem := Problem{Ref{IPAddressPool, p.Name}, Overlap, fmt.Sprintf("%s also belongs to pool %s, which is older", at, other.Name)}
+		if p.former != nil {
+			if o, _ := s.overlap(p.former); o == nil {
+				s.pools[i] = p.former
+				s.claim(p.former, p.former.set)
+				problems = append(problems, noteFormer([]Problem{problem})...)
+				continue
+			}
+		}
+		p.Refused = true
+		problem.Message += "; no addresses are assigned from this pool until they differ"
+		problems = append(problems, problem)
 	}
 	for _, p := range s.pools {
 		if !p.Refused {

@@ -93,13 +93,13 @@ func note(written map[string]bool, at string, v any) {
 	}
 }
 
-// fields returns the paths of all fields of a type of ours. A label selector is
-// Kubernetes' own, and one field.
+// fields returns the paths of all fields of a type of ours. A label selector, which is as
+// Kubernetes has it, is one field.
 func fields(at string, t reflect.Type) []string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct || t == reflect.TypeFor[metav1.LabelSelector]() || t == reflect.TypeFor[metav1.Duration]() {
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[v1beta1.LabelSelector]() || t == reflect.TypeFor[metav1.Duration]() {
 		return nil
 	}
 	var out []string

@@ -276,9 +276,9 @@ func TestDecide(t *testing.T) {
 			reason: "both parts of serviceAllocation must admit",
 			pools: []v1beta1.IPAddressPool{
 				testPool("a", []string{"192.0.2.1"}, allocation(v1beta1.ServiceAllocation{Namespaces: []string{"ns"},
-					ServiceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"tier": "gold"}}}})),
+					ServiceSelectors: []v1beta1.LabelSelector{{MatchLabels: map[string]string{"tier": "gold"}}}})),
 				testPool("b", []string{"198.51.100.1"}, allocation(v1beta1.ServiceAllocation{
-					NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "red"}}}}))},
+					NamespaceSelectors: []v1beta1.LabelSelector{{MatchLabels: map[string]string{"team": "red"}}}}))},
 			request: Request{Families: v4only, Labels: map[string]string{"tier": "silver"}, NamespaceLabels: map[string]string{"team": "red"}},
 			want:    decision(addrs("198.51.100.1"), Assigned, ""),
 		},
@@ -414,7 +414,7 @@ func TestDecide(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			// What is held was assigned under pools that allowed everything.
-			st := New(snapshot(testPool("all", []string{"0.0.0.0/0", "::/0"})))
+			st := New(snapshot(testPool("all", []string{"192.0.0.0/8", "198.0.0.0/8", "203.0.0.0/8", "2001::/16"})))
 			for k, as := range tc.held {
 				st.Adopt(Request{Key: k, Shown: as, Marked: true})
 			}

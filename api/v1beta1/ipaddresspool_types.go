@@ -7,7 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:scope=Cluster,path=ipaddresspools,shortName=ipp;ippool,categories=fairlead
+// +kubebuilder:resource:scope=Cluster,path=ipaddresspools,shortName=flpool,categories=fairlead
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Auto-Assign",type=boolean,JSONPath=`.spec.autoAssign`
 // +kubebuilder:printcolumn:name="Assigned-v4",type=integer,JSONPath=`.status.assignedIPv4`
@@ -34,7 +34,8 @@ type IPAddressPoolSpec struct {
 	// The addresses of the pool: each entry a CIDR ("192.0.2.0/24", "2001:db8::/64"),
 	// a range ("192.0.2.10-192.0.2.20", both ends included), or one address. IPv4 and
 	// IPv6 may be mixed. A CIDR must be written with its network address. Entries
-	// must not overlap those of another pool: the younger pool is then refused.
+	// must not overlap those of another pool: the younger pool is then refused. Loopback,
+	// link-local, multicast and unspecified addresses cannot be used.
 	//
 	// +required
 	// +listType=atomic
@@ -44,10 +45,13 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim())) || ip(a.split('-')[0].trim()).family() == ip(a.split('-')[1].trim()).family())",message="both ends of a range must be of one family, IPv4 or IPv6"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32', '::/127', 'fe80::/10', 'ff00::/8'].all(r, isCIDR(a) ? !cidr(r).containsIP(cidr(a).ip()) && !cidr(a).containsCIDR(r) : a.split('-').all(e, !isIP(e.trim()) || !cidr(r).containsIP(e.trim()))))",message="addresses of 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, ::, ::1, fe80::/10 and ff00::/8 (unspecified, loopback, link-local, multicast, broadcast) cannot be used"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim()) && ip(e.trim()).family() == 4) || [a.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1]))",message="a range must not end before it starts"
 	Addresses []string `json:"addresses"`
 
 	// Addresses to leave out, in the same notation: for instance the router's.
-	// An excluded address is not part of the pool: a Service that holds it loses it.
+	// An excluded address is not part of the pool: a Service that holds it gets another one
+	// instead, if there is one.
 	//
 	// +optional
 	// +listType=atomic
@@ -56,6 +60,7 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim())) || ip(a.split('-')[0].trim()).family() == ip(a.split('-')[1].trim()).family())",message="both ends of a range must be of one family, IPv4 or IPv6"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim()) && ip(e.trim()).family() == 4) || [a.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1]))",message="a range must not end before it starts"
 	Exclude []string `json:"exclude,omitempty"`
 
 	// Whether Services that ask for nothing in particular may have an address of
@@ -145,7 +150,7 @@ type ServiceAllocation struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+	NamespaceSelectors []LabelSelector `json:"namespaceSelectors,omitempty"`
 
 	// Services that may have an address of this pool, by the labels of the
 	// Service. One match is enough.
@@ -153,7 +158,7 @@ type ServiceAllocation struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
 // IPAddressPoolStatus is what the controller says of a pool. Counts are of
@@ -177,6 +182,11 @@ type IPAddressPoolStatus struct {
 	// All IPv6 addresses of the pool that may be assigned.
 	// +optional
 	TotalIPv6 int64 `json:"totalIPv6"`
+	// The spec as it was last accepted, which stays in force while the present one is not accepted.
+	//
+	// +optional
+	AcceptedSpec *IPAddressPoolSpec `json:"acceptedSpec,omitempty"`
+
 	// Accepted: whether the pool is used; if not, its reason and message say what
 	// is wrong with it. Overlapping: whether it has addresses that nodes, pods or
 	// cluster IPs have too, as far as the cluster knows; it is used all the same.

@@ -45,7 +45,7 @@ type L2AdvertisementSpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
+	IPAddressPoolSelectors []LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
 
 	// Nodes that may announce, by the labels of the Node. One match is enough.
 	// Absent: all nodes.
@@ -53,7 +53,7 @@ type L2AdvertisementSpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+	NodeSelectors []LabelSelector `json:"nodeSelectors,omitempty"`
 
 	// Nodes that are preferred, among those that may announce: the node with the
 	// highest sum of matching weights announces. Absent: all are equal, and
@@ -83,7 +83,7 @@ type L2AdvertisementSpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+	ServiceSelectors []LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
 // PreferredNodeSelector adds a weight to the nodes that it matches.
@@ -97,11 +97,16 @@ type PreferredNodeSelector struct {
 	// Nodes that get the weight, by the labels of the Node.
 	//
 	// +required
-	Preference metav1.LabelSelector `json:"preference"`
+	Preference LabelSelector `json:"preference"`
 }
 
 // L2AdvertisementStatus is what the controller says of an advertisement.
 type L2AdvertisementStatus struct {
+	// The spec as it was last accepted, which stays in force while the present one is not accepted.
+	//
+	// +optional
+	AcceptedSpec *L2AdvertisementSpec `json:"acceptedSpec,omitempty"`
+
 	// Accepted: whether the advertisement is used; if not, its reason and message
 	// say what is wrong with it.
 	//

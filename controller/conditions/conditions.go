@@ -90,7 +90,7 @@ func (r *Reconciler) write(ctx context.Context, o client.Object, problems []conf
 			told = append(told, c)
 		}
 	}
-	if !changed {
+	if changed = accept(after, problems) || changed; !changed {
 		return nil
 	}
 	patch := client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})

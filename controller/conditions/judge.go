@@ -1,8 +1,10 @@
 package conditions
 
 import (
+	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -75,6 +77,28 @@ func complete(o client.Object) bool {
 		}
 	}
 	return true
+}
+
+// accept notes the spec of an object that has no faults, as that which stays in force should the next one have some, and reports
+// whether it was another.
+func accept(o client.Object, problems []config.Problem) bool {
+	if slices.ContainsFunc(problems, func(p config.Problem) bool { return !p.Reason.Warns() }) {
+		return false
+	}
+	switch o := o.(type) {
+	case *v1beta1.IPAddressPool:
+		return replace(&o.Status.AcceptedSpec, o.Spec.DeepCopy())
+	case *v1beta1.L2Advertisement:
+		return replace(&o.Status.AcceptedSpec, o.Spec.DeepCopy())
+	default:
+		return false
+	}
+}
+
+func replace[T any](accepted **T, now *T) bool {
+	before := *accepted
+	*accepted = now
+	return !equality.Semantic.DeepEqual(before, now)
 }
 
 // conditionsOf returns where an object keeps its conditions.

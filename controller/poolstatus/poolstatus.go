@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -42,9 +43,21 @@ type Reconciler struct {
 // SetupWithManager has the manager run the Reconciler while this replica leads.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).Named("poolstatus").
-		For(&v1beta1.IPAddressPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1beta1.IPAddressPool{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, recounted()))).
 		WatchesRawSource(source.Func(r.forward)).
 		Complete(r)
+}
+
+// recounted lets pools through whose counts somebody has changed, so that they are put right.
+func recounted() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(*v1beta1.IPAddressPool)
+			after, also := e.ObjectNew.(*v1beta1.IPAddressPool)
+			return ok && also && counts(before.Status) != counts(after.Status)
+		},
+	}
 }
 
 // forward enqueues the pools whose use changes. What is waiting already is not

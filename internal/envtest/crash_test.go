@@ -293,7 +293,7 @@ func (h *history) shape(p *v1beta1.IPAddressPool, n int) {
 	case 1:
 		p.Spec.ServiceAllocation = &v1beta1.ServiceAllocation{Namespaces: []string{namespaces[h.rng.IntN(2)]}}
 	case 2:
-		p.Spec.ServiceAllocation = &v1beta1.ServiceAllocation{NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"tier": "gold"}}}}
+		p.Spec.ServiceAllocation = &v1beta1.ServiceAllocation{NamespaceSelectors: []v1beta1.LabelSelector{{MatchLabels: map[string]string{"tier": "gold"}}}}
 	}
 }
 

@@ -145,6 +145,7 @@ func (sc *scene) checkShown(svc *corev1.Service) []string {
 		faultf("%s", f)
 	}
 	var from []string
+	orphaned := false
 	for _, a := range view.Shown {
 		for _, other := range sc.holders[a] {
 			if !share(&view, &other) {
@@ -154,15 +155,19 @@ func (sc *scene) checkShown(svc *corev1.Service) []string {
 		sc.holders[a] = append(sc.holders[a], view)
 		owner := sc.owner(a)
 		if owner == "" {
-			faultf("shows %s, which is in no pool", a)
+			orphaned = true // nothing is taken without a replacement
 		} else if !slices.Contains(from, owner) {
 			from = append(from, owner)
 		}
 	}
-	if want, got := strings.Join(from, ","), svc.Annotations[kube.AnnotationAllocatedFrom]; want != got {
+	assigned := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
+	if orphaned && assigned != nil && assigned.Reason == "Assigned" {
+		faultf("shows an address that is in no pool, and does not say so")
+	}
+	if want, got := strings.Join(from, ","), svc.Annotations[kube.AnnotationAllocatedFrom]; want != got && !orphaned {
 		faultf("%s is %q, want %q", kube.AnnotationAllocatedFrom, got, want)
 	}
-	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAssigned); c != nil && c.Reason == "Assigned" {
+	if assigned != nil && assigned.Reason == "Assigned" {
 		for _, a := range view.IPs {
 			if !slices.Contains(view.Shown, a) {
 				faultf("is said to have what it asks for, which is %v, and shows %v", view.IPs, view.Shown)

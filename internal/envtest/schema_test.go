@@ -14,6 +14,8 @@ import (
 const (
 	noEntry   = "each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
 	noNetwork = "a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	noUse     = "(unspecified, loopback, link-local, multicast, broadcast) cannot be used"
+	noOrder   = "a range must not end before it starts"
 	noFamily  = "both ends of a range must be of one family, IPv4 or IPv6"
 )
 
@@ -28,7 +30,23 @@ func TestSchema(t *testing.T) {
 		"Range":            {"IPAddressPool", `{addresses: ["192.0.2.10-192.0.2.20", "2001:db8::1-2001:db8::ff"]}`, ""},
 		"RangeWithSpaces":  {"IPAddressPool", `{addresses: ["192.0.2.10 - 192.0.2.20"]}`, ""},
 		"Address":          {"IPAddressPool", `{addresses: ["192.0.2.1", "2001:db8::1"]}`, ""},
-		"WholeInternet":    {"IPAddressPool", `{addresses: ["0.0.0.0/0", "::/0"]}`, ""},
+		"WholeInternet":    {"IPAddressPool", `{addresses: ["0.0.0.0/0"]}`, noUse},
+		"WholeInternet6":   {"IPAddressPool", `{addresses: ["::/0"]}`, noUse},
+		"Loopback":         {"IPAddressPool", `{addresses: ["127.0.0.0/30"]}`, noUse},
+		"Multicast":        {"IPAddressPool", `{addresses: ["192.0.2.1", "224.0.0.1-224.0.0.9"]}`, noUse},
+		"IntoMulticast":    {"IPAddressPool", `{addresses: ["223.255.255.1-224.0.0.9"]}`, noUse},
+		"AroundLinkLocal":  {"IPAddressPool", `{addresses: ["169.0.0.0/8"]}`, noUse},
+		"Broadcast":        {"IPAddressPool", `{addresses: ["255.255.255.255"]}`, noUse},
+		"ThisNetwork":      {"IPAddressPool", `{addresses: ["0.0.0.0/8"]}`, noUse},
+		"Loopback6":        {"IPAddressPool", `{addresses: ["::1"]}`, noUse},
+		"LinkLocal6":       {"IPAddressPool", `{addresses: ["fe80::/64"]}`, noUse},
+		"Multicast6":       {"IPAddressPool", `{addresses: ["ff02::1:0/112"]}`, noUse},
+		"UniqueLocal":      {"IPAddressPool", `{addresses: ["fd00::/64", "10.0.0.0/8", "100.64.0.0/10", "240.0.0.0/8"]}`, ""},
+		"Backwards":        {"IPAddressPool", `{addresses: ["192.0.2.20-192.0.2.10"]}`, noOrder},
+		"BackwardsOctet":   {"IPAddressPool", `{addresses: ["192.0.3.1-192.0.2.200"]}`, noOrder},
+		"BackwardsExclude": {"IPAddressPool", `{addresses: ["192.0.2.0/24"], exclude: ["192.0.2.20-192.0.2.10"]}`, noOrder},
+		"OneLong":          {"IPAddressPool", `{addresses: ["192.0.2.10-192.0.2.10"]}`, ""},
+		"BadOperator":      {"IPAddressPool", `{addresses: ["192.0.2.0/24"], serviceAllocation: {serviceSelectors: [{matchExpressions: [{key: k, operator: in, values: [a]}]}]}}`, "Unsupported value"},
 		"Exclude":          {"IPAddressPool", `{addresses: ["192.0.2.0/24"], exclude: ["192.0.2.1", "192.0.2.8/29", "192.0.2.100-192.0.2.110"]}`, ""},
 		"EverythingSet":    {"IPAddressPool", `{addresses: ["192.0.2.0/24"], autoAssign: false, avoidBuggyIPs: true, serviceAllocation: {priority: 3, namespaces: [a, b], namespaceSelectors: [{matchLabels: {tier: gold}}], serviceSelectors: [{matchExpressions: [{key: k, operator: Exists}]}]}}`, ""},
 		"NoSpec":           {"IPAddressPool", ``, "spec: Required value"},
@@ -64,6 +82,10 @@ func TestSchema(t *testing.T) {
 		"L2Weight0":        {"L2Advertisement", `{preferredNodeSelectors: [{weight: 0, preference: {}}]}`, "weight in body should be greater than or equal to 1"},
 		"L2Weight101":      {"L2Advertisement", `{preferredNodeSelectors: [{weight: 101, preference: {}}]}`, "weight in body should be less than or equal to 100"},
 		"L2NoPreference":   {"L2Advertisement", `{preferredNodeSelectors: [{weight: 1}]}`, "preference: Required value"},
+		"L2BadOperator":    {"L2Advertisement", `{nodeSelectors: [{matchExpressions: [{key: k, operator: in, values: [a]}]}]}`, "Unsupported value"},
+		"L2NoValues":       {"L2Advertisement", `{nodeSelectors: [{matchExpressions: [{key: k, operator: In}]}]}`, "In and NotIn need values"},
+		"L2Values":         {"L2Advertisement", `{nodeSelectors: [{matchExpressions: [{key: k, operator: Exists, values: [a]}]}]}`, "In and NotIn need values"},
+		"L2Expressions":    {"L2Advertisement", `{preferredNodeSelectors: [{weight: 1, preference: {matchExpressions: [{key: k, operator: NotIn, values: [a]}, {key: l, operator: DoesNotExist}]}}]}`, ""},
 		"L2UnknownField":   {"L2Advertisement", `{pools: [a]}`, `unknown field "spec.pools"`},
 	}
 	s := newStage(t)

@@ -81,7 +81,7 @@ func onlyOnRequest(p *v1beta1.IPAddressPool) { no := false; p.Spec.AutoAssign = 
 func forNamespaces(label string) poolOption {
 	return func(p *v1beta1.IPAddressPool) {
 		p.Spec.ServiceAllocation = &v1beta1.ServiceAllocation{
-			NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{label: ""}}},
+			NamespaceSelectors: []v1beta1.LabelSelector{{MatchLabels: map[string]string{label: ""}}},
 		}
 	}
 }

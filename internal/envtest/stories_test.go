@@ -294,7 +294,9 @@ func TestStories(t *testing.T) {
 				editPool("a", forNamespaces("nobody")), has("one", "192.0.2.1"),
 				editPool("a", func(p *v1beta1.IPAddressPool) { p.Spec.AutoAssign, p.Spec.ServiceAllocation = nil, nil }),
 				editPool("a", exclude("192.0.2.1 192.0.2.0")), has("one", "192.0.2.3"), has("two", "192.0.2.2"),
-				removePool("a"), lacks("one", "NoPool"), lacks("two", "NoPool"),
+				removePool("a"), partly("one", "NoPool", "192.0.2.3"), partly("two", "NoPool", "192.0.2.2"),
+				killed(), started(), partly("one", "NoPool", "192.0.2.3"),
+				pool("a", "192.0.2.0/24"), has("one", "192.0.2.3"), has("two", "192.0.2.2"),
 			},
 		},
 		"PoolSwap": {

@@ -60,7 +60,7 @@ func NewSpeaker(r prometheus.Registerer, s Speaker) {
 		Name: "fairlead_l2_conflicting_addresses",
 		Help: "Addresses that this node answers for, or would, and that a stranger was seen to use within five minutes.",
 	}, func() float64 { return float64(s.Conflicts()) }))
-	for _, presence := range []string{"alive", "away", "gone", "unknown"} {
+	for _, presence := range []string{"alive", "away", "gone"} {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "fairlead_speaker_peers", Help: "Other nodes with a speaker, by what this one knows of them.",
 			ConstLabels: prometheus.Labels{"presence": presence},

@@ -218,8 +218,8 @@ func (h *history) advertisement() {
 		h.drop(anAdvertisement, "", l.Name)
 		return
 	}
-	by := func(k, v string) []metav1.LabelSelector {
-		return []metav1.LabelSelector{{MatchLabels: map[string]string{k: v}}}
+	by := func(k, v string) []v1beta1.LabelSelector {
+		return []v1beta1.LabelSelector{{MatchLabels: map[string]string{k: v}}}
 	}
 	if h.rarely("of a zone") {
 		l.Spec.NodeSelectors = by("zone", "a")

@@ -32,8 +32,8 @@ func snapshot(ads ...v1beta1.L2Advertisement) *config.Snapshot {
 	return s
 }
 
-func labelled(k, v string) []metav1.LabelSelector {
-	return []metav1.LabelSelector{{MatchLabels: map[string]string{k: v}}}
+func labelled(k, v string) []v1beta1.LabelSelector {
+	return []v1beta1.LabelSelector{{MatchLabels: map[string]string{k: v}}}
 }
 
 // node is a healthy node with one interface on the addresses' segment.
@@ -388,7 +388,7 @@ func TestSharedAddress(t *testing.T) {
 	nodes := []Node{node("a"), node("b"), node("c"), node("d")}
 	onlyB := ad(v1beta1.L2AdvertisementSpec{NodeSelectors: labelled("name", "b"), ServiceSelectors: labelled("tier", "gold")})
 	everyone := v1beta1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
-	everyone.Spec.ServiceSelectors = []metav1.LabelSelector{{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "tier", Operator: metav1.LabelSelectorOpDoesNotExist}}}}
+	everyone.Spec.ServiceSelectors = []v1beta1.LabelSelector{{MatchExpressions: []v1beta1.LabelSelectorRequirement{{Key: "tier", Operator: "DoesNotExist"}}}}
 	p := Decide(snapshot(onlyB, everyone), View{Nodes: nodes, Services: []Service{a, b, idle}})
 	for _, got := range p.Announcements {
 		want := "b"
