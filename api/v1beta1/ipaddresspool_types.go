@@ -45,7 +45,7 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim())) || ip(a.split('-')[0].trim()).family() == ip(a.split('-')[1].trim()).family())",message="both ends of a range must be of one family, IPv4 or IPv6"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32', '::/127', 'fe80::/10', 'ff00::/8'].all(r, isCIDR(a) ? !cidr(r).containsIP(cidr(a).ip()) && !cidr(a).containsCIDR(r) : a.split('-').all(e, !isIP(e.trim()) || !cidr(r).containsIP(e.trim()))))",message="addresses of 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, ::, ::1, fe80::/10 and ff00::/8 (unspecified, loopback, link-local, multicast, broadcast) cannot be used"
+	// +kubebuilder:validation:XValidation:rule="self.all(a, !a.matches('(^|-) *(0|127|169[.]254|22[4-9]|23[0-9]|255[.]255[.]255[.]255$)([.]|$)|(^|-) *(::|0+:|[fF][eE][89abAB][0-9a-fA-F]:|[fF][fF][0-9a-fA-F][0-9a-fA-F]:)'))",message="addresses of 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, ::/16, fe80::/10 and ff00::/8 (unspecified, loopback, link-local, multicast, broadcast) cannot be used"
 	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim()) && ip(e.trim()).family() == 4) || [a.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1]))",message="a range must not end before it starts"
 	Addresses []string `json:"addresses"`
 
@@ -185,6 +185,9 @@ type IPAddressPoolStatus struct {
 	// The spec as it was last accepted, which stays in force while the present one is not accepted.
 	//
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
 	AcceptedSpec *IPAddressPoolSpec `json:"acceptedSpec,omitempty"`
 
 	// Accepted: whether the pool is used; if not, its reason and message say what

@@ -105,6 +105,9 @@ type L2AdvertisementStatus struct {
 	// The spec as it was last accepted, which stays in force while the present one is not accepted.
 	//
 	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
 	AcceptedSpec *L2AdvertisementSpec `json:"acceptedSpec,omitempty"`
 
 	// Accepted: whether the advertisement is used; if not, its reason and message

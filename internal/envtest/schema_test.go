@@ -35,7 +35,6 @@ func TestSchema(t *testing.T) {
 		"Loopback":         {"IPAddressPool", `{addresses: ["127.0.0.0/30"]}`, noUse},
 		"Multicast":        {"IPAddressPool", `{addresses: ["192.0.2.1", "224.0.0.1-224.0.0.9"]}`, noUse},
 		"IntoMulticast":    {"IPAddressPool", `{addresses: ["223.255.255.1-224.0.0.9"]}`, noUse},
-		"AroundLinkLocal":  {"IPAddressPool", `{addresses: ["169.0.0.0/8"]}`, noUse},
 		"Broadcast":        {"IPAddressPool", `{addresses: ["255.255.255.255"]}`, noUse},
 		"ThisNetwork":      {"IPAddressPool", `{addresses: ["0.0.0.0/8"]}`, noUse},
 		"Loopback6":        {"IPAddressPool", `{addresses: ["::1"]}`, noUse},

@@ -80,6 +80,7 @@ func (s *stage) clear() {
 	s.must(s.api.DeleteAllOf(ctx, &v1beta1.IPAddressPool{}))
 	s.must(s.api.DeleteAllOf(ctx, &v1beta1.L2Advertisement{}))
 	s.must(s.api.DeleteAllOf(ctx, &corev1.Node{}))
+	s.must(s.api.DeleteAllOf(ctx, &v1beta1.SpeakerStatus{}))
 	var claims v1beta1.IPClaimList
 	s.must(s.api.List(ctx, &claims))
 	for i := range claims.Items {

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 )
@@ -151,6 +153,96 @@ func TestStories(t *testing.T) {
 					}
 				},
 				stopped, started(),
+			},
+		},
+		"ClassFlagTaken": {
+			reason: "A flag that excludes a Service takes nothing from it, and gives its address to nobody; when the flag is taken back, all is as before.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.9"), service("one"), has("one", "192.0.2.1"), stopped,
+				started("--classless=false"), service("wants", class(kube.DefaultClass), asking("192.0.2.1")),
+				func(s *stage) {
+					s.within(patience, "the other Service waits for the address", func() error {
+						c := meta.FindStatusCondition(s.get("wants").Status.Conditions, v1beta1.ServiceConditionAssigned)
+						if c == nil || c.Reason != "AddressInUse" {
+							return errNotYet
+						}
+						return nil
+					})
+					s.within(patience, "the condition goes", func() error {
+						if meta.FindStatusCondition(s.get("one").Status.Conditions, v1beta1.ServiceConditionAssigned) != nil {
+							return errNotYet
+						}
+						return nil
+					})
+					if got := shownOf(s.get("one"), v4); got != "192.0.2.1" {
+						s.Errorf("Service one shows %q", got)
+					}
+				},
+				stopped, started(), has("one", "192.0.2.1"), lacks("wants", "AddressInUse"),
+			},
+		},
+		"OtherClassReserves": {
+			reason: "What a Service of another class shows is given to nobody, until it does not show it any more.",
+			steps: []step{
+				started(), service("theirs", class("example.com/lb"), showing("192.0.2.1")), service("wants", asking("192.0.2.1")),
+				pool("a", "192.0.2.1-192.0.2.2"), lacks("wants", "AddressInUse"), service("any"), has("any", "192.0.2.2"),
+				remove("theirs"), has("wants", "192.0.2.1"),
+			},
+		},
+		"PoolsArrive": {
+			reason: "Pools that come to a running controller are given out after what other implementations' Services show was adopted.",
+			steps: []step{
+				started(), service("wants", asking("192.0.2.1")), lacks("wants", "NotInPool"), service("shows", showing("192.0.2.1")),
+				foreign("shows", "ForeignAddress", "192.0.2.1"),
+				pool("a", "192.0.2.1-192.0.2.9"), has("shows", "192.0.2.1"), lacks("wants", "AddressInUse"),
+			},
+		},
+		"AdoptedAnnotation": {
+			reason: "What a Service asked for of another implementation moves no address when it is adopted, but does once it is changed.",
+			steps: []step{
+				service("one", showing("192.0.2.1"), annotated("kube-vip.io/loadbalancerIPs", "192.0.2.5")),
+				service("two", showing("192.0.2.2"), annotated("purelb.io/service-group", "b")),
+				pool("a", "192.0.2.1-192.0.2.9"), pool("b", "198.51.100.1-198.51.100.9"), started(),
+				has("one", "192.0.2.1"), has("two", "192.0.2.2"), killed, started(), has("one", "192.0.2.1"), has("two", "192.0.2.2"),
+				edit("one", annotated("kube-vip.io/loadbalancerIPs", "192.0.2.6")), has("one", "192.0.2.6"),
+				edit("two", annotated("purelb.io/service-group", "a")), has("two", "192.0.2.2"),
+			},
+		},
+		"MakeBeforeBreak": {
+			reason: "A request that cannot be had costs nothing, and is met when it can be; two that ask for each other's addresses get them.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.3"), service("one"), has("one", "192.0.2.1"), service("two"), has("two", "192.0.2.2"),
+				edit("one", asking("192.0.2.2")), partly("one", "AddressInUse", "192.0.2.1"),
+				killed, started(), partly("one", "AddressInUse", "192.0.2.1"),
+				edit("two", asking("192.0.2.1")), has("one", "192.0.2.2"), has("two", "192.0.2.1"),
+				edit("one", fromPool("b"), without(kube.AnnotationIPs)), partly("one", "PoolNotFound", "192.0.2.2"),
+				edit("one", claiming("front"), without(kube.AnnotationPool)), partly("one", "ClaimNotFound", "192.0.2.2"),
+				edit("one", without(kube.AnnotationClaim)), has("one", "192.0.2.2"),
+				edit("two", asking("192.0.2.2")), partly("two", "AddressInUse", "192.0.2.1"), remove("one"), has("two", "192.0.2.2"),
+			},
+		},
+		"CountsEdited": {
+			reason: "Counts in the status of a pool that somebody edits are put right.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.4"), service("one"), has("one", "192.0.2.1"), counts("a", 1, 3, 4, 0, 0, 0),
+				func(s *stage) {
+					p := &v1beta1.IPAddressPool{}
+					s.must(s.api.Get(s.Context(), client.ObjectKey{Name: "a"}, p))
+					before := p.DeepCopy()
+					p.Status.AssignedIPv4 = 99
+					s.must(s.api.Status().Patch(s.Context(), p, client.MergeFrom(before)))
+				},
+				counts("a", 1, 3, 4, 0, 0, 0),
+			},
+		},
+		"LastAccepted": {
+			reason: "A pool that is edited so that it cannot be accepted stays in force as it was, for new Services too, and after a restart.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.4"), poolIs("a", "Accepted"), pool("b", "198.51.100.1-198.51.100.4"), poolIs("b", "Accepted"),
+				editPool("b", addresses("192.0.2.4-192.0.2.9")), poolIs("b", "Overlap"),
+				service("one", fromPool("b")), has("one", "198.51.100.1"), killed, started(),
+				service("two", fromPool("b")), has("two", "198.51.100.2"), poolIs("b", "Overlap"),
+				editPool("b", addresses("198.51.100.1-198.51.100.9")), poolIs("b", "Accepted"), has("one", "198.51.100.1"),
 			},
 		},
 		"TypeChange": {
@@ -295,7 +387,7 @@ func TestStories(t *testing.T) {
 				editPool("a", func(p *v1beta1.IPAddressPool) { p.Spec.AutoAssign, p.Spec.ServiceAllocation = nil, nil }),
 				editPool("a", exclude("192.0.2.1 192.0.2.0")), has("one", "192.0.2.3"), has("two", "192.0.2.2"),
 				removePool("a"), partly("one", "NoPool", "192.0.2.3"), partly("two", "NoPool", "192.0.2.2"),
-				killed(), started(), partly("one", "NoPool", "192.0.2.3"),
+				killed, started(), partly("one", "NoPool", "192.0.2.3"),
 				pool("a", "192.0.2.0/24"), has("one", "192.0.2.3"), has("two", "192.0.2.2"),
 			},
 		},
