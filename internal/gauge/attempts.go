@@ -59,6 +59,16 @@ func (as Attempts) Gap() time.Duration {
 	return gap
 }
 
+// Trouble returns how long some failed, from the begin of the first to the begin of the last. Where several ways lead to an
+// address and one is lost, others go on, so that there is no gap; but who happened on the lost one was not served.
+func (as Attempts) Trouble() time.Duration {
+	failed := as.Failed()
+	if len(failed) == 0 {
+		return 0
+	}
+	return failed[len(failed)-1].At - failed[0].At
+}
+
 // Quantile returns the value below which the part q of all lies: 0.5 is the median, 1 the greatest.
 func Quantile[T cmp.Ordered](values []T, q float64) T {
 	var none T

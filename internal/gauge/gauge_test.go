@@ -26,6 +26,58 @@ const ms = time.Millisecond
 
 var errDead = errors.New("dead")
 
+func TestTrouble(t *testing.T) {
+	for name, c := range map[string]struct {
+		reason string
+		in     Attempts
+		want   time.Duration
+	}{
+		"Healthy": {"nothing failed", Attempts{{At: 10 * ms, Took: ms}, {At: 20 * ms, Took: ms}}, 0},
+		"Mixed": {
+			"others succeed meanwhile: there is no gap, but trouble",
+			Attempts{{At: 10 * ms, Took: ms}, {20 * ms, 300 * ms, errDead}, {At: 30 * ms, Took: ms}, {220 * ms, 300 * ms, errDead}, {At: 230 * ms, Took: ms}},
+			200 * ms,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.in.Trouble(); got != c.want {
+				t.Errorf("%s: %s, want %s", c.reason, got, c.want)
+			}
+		})
+	}
+}
+
+// TestRoutes goes through what a kernel tells.
+func TestRoutes(t *testing.T) {
+	one, two, other := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32"), netip.MustParsePrefix("198.51.100.1/32")
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	r := newRoutes()
+	r.note(one, RouteChange{at(1), 3})
+	r.note(two, RouteChange{at(2), 3})
+	r.note(other, RouteChange{at(9), 3})
+	r.note(one, RouteChange{at(3), 2})
+	r.note(one, RouteChange{at(4), 3})
+	network := netip.MustParsePrefix("192.0.2.0/24")
+	if n, first, last := r.Within(network); n != 2 || !first.Equal(at(2)) || !last.Equal(at(4)) {
+		t.Errorf("%d routes, from %s to %s; want both of the network, and when they last changed", n, first, last)
+	}
+	if got := r.Fewest(one); got != 2 {
+		t.Errorf("%d next hops at least, want 2: it lost one for a while", got)
+	}
+	r.note(other, RouteChange{at(10), 0})
+	r.note(other, RouteChange{at(10).Add(3 * time.Microsecond), 2})
+	if got := r.Fewest(other); got != 2 {
+		t.Errorf("%d next hops at least, want 2: the route was replaced, and not gone", got)
+	}
+	r.note(two, RouteChange{at(5), 0})
+	if n, _, _ := r.Within(network); n != 1 {
+		t.Errorf("%d routes, want the one that is not gone", n)
+	}
+	if got := r.Fewest(two); got != 0 {
+		t.Errorf("%d next hops at least of a route that went", got)
+	}
+}
+
 func TestGap(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason string

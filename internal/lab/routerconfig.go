@@ -86,6 +86,7 @@ template bgp nodes {
   local as %d;
   passive;
   graceful restart aware;
+  error wait time 1, 2; # by default a node whose BFD session was lost is refused for a minute and more
 %s%s  ipv4 { import filter from_nodes; export none; };
   ipv6 { import filter from_nodes; export none; };
 }
