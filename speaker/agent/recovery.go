@@ -66,10 +66,11 @@ type hint struct {
 	confirmed bool
 }
 
-// sight is who announces an address, and since when that is known.
+// sight is who announces an address, and since when that is known. Another node is asked again and again whether it still does, next at
+// some time.
 type sight struct {
-	node string
-	at   time.Time
+	node     string
+	at, next time.Time
 }
 
 // question is to another speaker: whether it announces an address.
@@ -153,6 +154,13 @@ func (r *recovery) questions(now time.Time) []question {
 			out = append(out, question{h.node, a})
 		}
 	}
+	for a, s := range r.elsewhere {
+		if s.node != r.self && !s.next.After(now) {
+			s.next = now.Add(hintFor)
+			r.elsewhere[a] = s
+			out = append(out, question{s.node, a})
+		}
+	}
 	slices.SortFunc(out, func(a, b question) int { return a.addr.Compare(b.addr) })
 	return out
 }
@@ -160,12 +168,16 @@ func (r *recovery) questions(now time.Time) []question {
 // answered takes another speaker's answer: whether it announces an address, and is returning itself. It reports whether the address is left to it, or
 // can be announced after all.
 func (r *recovery) answered(a netip.Addr, node string, announces, theyReturn bool, now time.Time) (news bool) {
+	if r.elsewhere[a].node == node && !announces { // it has left it to somebody itself, perhaps to this one
+		delete(r.elsewhere, a)
+		news = true
+	}
 	h, asked := r.hints[a]
 	if !asked || h.node != node {
-		return false
+		return news
 	}
 	if !announces {
-		return r.refute(a, h)
+		return r.refute(a, h) || news
 	}
 	first := r.self < node
 	switch {
@@ -213,7 +225,7 @@ func (r *recovery) leave(a netip.Addr, node string, now time.Time) (news bool) {
 	delete(r.doubted, a)
 	delete(r.refuted, a)
 	delete(r.duplicated, a)
-	r.elsewhere[a] = sight{node, now}
+	r.elsewhere[a] = sight{node, now, now.Add(hintFor)}
 	return true
 }
 
@@ -271,7 +283,7 @@ func (r *recovery) next() (next time.Time) {
 	}
 	for _, s := range r.elsewhere {
 		if s.node != r.self {
-			next = earliest(next, s.at.Add(leaveFor))
+			next = earliest(next, earliest(s.next, s.at.Add(leaveFor)))
 		}
 	}
 	return next
@@ -297,7 +309,7 @@ func (r *recovery) forget(a netip.Addr) {
 
 // gained notes that this node announces an address in place of one that is gone, until something else is recorded than was: should
 // the other return before that is written, nothing moves back.
-func (r *recovery) gained(a netip.Addr, now time.Time) { r.elsewhere[a] = sight{r.self, now} }
+func (r *recovery) gained(a netip.Addr, now time.Time) { r.elsewhere[a] = sight{node: r.self, at: now} }
 
 // recorded returns who announces an address and who would next, as far as what is recorded has not been found to be outdated.
 func (r *recovery) recorded(a netip.Addr, record []string) []string {
