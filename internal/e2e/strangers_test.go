@@ -75,6 +75,40 @@ func TestStrangerBefore(t *testing.T) {
 	}
 }
 
+// A host claims an address with the MAC address of a node that does not announce it, again and again. That changes nothing.
+func TestForgedClaims(t *testing.T) {
+	s, node := served(t, shared, 2, "", "")
+	address := netip.MustParseAddr(s.own("172.30.0.100"))
+	other := lab.NodeName(1)
+	if other == node {
+		other = lab.NodeName(2)
+	}
+	var mac net.HardwareAddr
+	s.must(s.Host(other).Do(func() error {
+		i, err := net.InterfaceByName("eth0")
+		mac = i.HardwareAddr
+		return err
+	}))
+	arp, err := gauge.OpenARP(s.Host(lab.Client), "eth0")
+	s.must(err)
+	t.Cleanup(func() { _ = arp.Close() })
+	// Two claims ten seconds apart once had the announcing node give way.
+	for range 30 {
+		s.must(arp.Claim(address, mac))
+		time.Sleep(second / 2)
+		if now := s.announcer("web"); now != node {
+			t.Fatalf("%s announces the address after forged claims, %s did before", now, node)
+		}
+	}
+	if got := s.answerers("172.30.0.100"); len(got) != 1 || got[0] != node {
+		t.Errorf("%v answer ARP for the address, want %s alone", got, node)
+	}
+	if c := meta.FindStatusCondition(s.service("web").Status.Conditions, v1beta1.ServiceConditionAddressConflict); c != nil {
+		t.Errorf("a node is taken for a conflicting host: %s", c.Message)
+	}
+	s.served("172.30.0.100")
+}
+
 // A storm of requests for other addresses does not wake the speaker.
 func TestARPStorm(t *testing.T) {
 	s, node := served(t, shared, 2, "", "")

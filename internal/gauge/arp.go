@@ -93,6 +93,25 @@ func (a *ARP) Ask(address netip.Addr) error {
 	return err
 }
 
+// Claim tells all, by gratuitous ARP, that an address is at a MAC address, be it another host's.
+func (a *ARP) Claim(address netip.Addr, mac net.HardwareAddr) error {
+	p, err := arp.NewPacket(arp.OperationRequest, mac, address, net.HardwareAddr{0, 0, 0, 0, 0, 0}, address)
+	if err != nil {
+		return err
+	}
+	payload, err := p.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	f := ethernet.Frame{Destination: ethernet.Broadcast, Source: a.mac, EtherType: ethernet.EtherTypeARP, Payload: payload}
+	frame, err := f.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	_, err = a.conn.WriteTo(frame, &packet.Addr{HardwareAddr: ethernet.Broadcast})
+	return err
+}
+
 func request(mac net.HardwareAddr, from, address netip.Addr) ([]byte, error) {
 	p, err := arp.NewPacket(arp.OperationRequest, mac, from, net.HardwareAddr{0, 0, 0, 0, 0, 0}, address)
 	if err != nil {
