@@ -69,13 +69,13 @@ var Table = []Rule{
 		Ours:    []string{"api/v1beta1", "config", "speaker/announce", "speaker/link", "internal/kube", "internal/metrics"},
 		Never:   sockets,
 	},
-	{Package: "speaker/status", Ours: []string{"api/v1beta1", "speaker/announce", "internal/kube"}, Never: sockets},
+	{Package: "speaker/status", Ours: []string{"api/v1beta1", "speaker/announce", "internal/kube", "internal/latest"}, Never: sockets},
 
 	// The drivers, which know the network and nothing of Kubernetes.
-	{Package: "speaker/gossip", Ours: []string{"speaker/announce"}, Never: kubernetes},
+	{Package: "speaker/gossip", Ours: []string{"speaker/announce", "internal/latest"}, Never: kubernetes},
 	{Package: "speaker/link", Never: kubernetes},
-	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour"}, Never: kubernetes},
-	{Package: "speaker/strictarp", Never: join(kubernetes, sockets)},
+	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour", "internal/latest"}, Never: kubernetes},
+	{Package: "speaker/strictarp", Ours: []string{"internal/latest"}, Never: join(kubernetes, sockets)},
 	{Package: "speaker/neighbour", Never: join(kubernetes, telling, concurrent, sockets)},
 	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},
 	{Package: "speaker/arp", Ours: []string{"speaker/neighbour", "speaker/sieve"}, Never: join(kubernetes, concurrent)},
@@ -83,6 +83,7 @@ var Table = []Rule{
 
 	// What both binaries share.
 	{Package: "internal/kube", Ours: []string{"api/v1beta1"}, Never: sockets},
+	{Package: "internal/latest", Never: join(kubernetes, telling, sockets)},
 	{Package: "internal/metrics", Never: join(kubernetes, sockets)},
 
 	// What is in no binary. Nothing above may import it.

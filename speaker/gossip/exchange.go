@@ -90,7 +90,7 @@ func (g *Gossip) post(to string, message []byte) {
 		g.exchanges.out = append(g.exchanges.out, outgoing{to, message})
 	}
 	g.exchanges.mu.Unlock()
-	g.nudge()
+	g.desired.Ring()
 }
 
 // receive takes what another has sent. It does not block.
@@ -100,7 +100,7 @@ func (g *Gossip) receive(message []byte) {
 		g.exchanges.in = append(g.exchanges.in, message)
 	}
 	g.exchanges.mu.Unlock()
-	g.nudge()
+	g.desired.Ring()
 }
 
 // exchange sends what waits to be sent, and has those look at what has come who are to.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fairlead-lb/fairlead/internal/latest"
 )
 
 // Port is where speakers talk to each other, UDP and TCP, unless told otherwise.
@@ -59,9 +61,8 @@ type Observed struct {
 // A Gossip finds out which other nodes are there.
 type Gossip struct {
 	Options
-	desired  atomic.Pointer[Desired]
+	desired  *latest.Value[Desired]
 	observed atomic.Pointer[Observed]
-	wake     chan struct{}
 	// exchanges are questions and answers on their way.
 	exchanges exchanges
 	begin     func(name string, at netip.AddrPort, key []byte, w Word, changed func(), inbox func([]byte), l logr.Logger) (list, error)
@@ -76,24 +77,14 @@ func New(o Options) *Gossip {
 	if o.Answered == nil {
 		o.Answered = func(Answer) {}
 	}
-	g := &Gossip{Options: o, wake: make(chan struct{}, 1), begin: begin, answers: answers}
-	g.desired.Store(&Desired{})
+	g := &Gossip{Options: o, desired: latest.New[Desired](), begin: begin, answers: answers}
+	g.desired.Set(Desired{})
 	g.observed.Store(&Observed{})
 	return g
 }
 
 // Set replaces what is to be done. It never blocks; the last call wins.
-func (g *Gossip) Set(d Desired) {
-	g.desired.Store(&d)
-	g.nudge()
-}
-
-func (g *Gossip) nudge() {
-	select {
-	case g.wake <- struct{}{}:
-	default:
-	}
-}
+func (g *Gossip) Set(d Desired) { g.desired.Set(d) }
 
 // Observed returns what has been found out. Not to be changed.
 func (g *Gossip) Observed() *Observed { return g.observed.Load() }
@@ -156,11 +147,11 @@ func (g *Gossip) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			l.stop()
 			return group.Wait()
-		case <-g.wake:
+		case <-g.desired.News():
 		case <-timer.C:
 		case c := <-l.checks:
 			l.asked[c.name] = asking{at: l.asked[c.name].at}
-			if l.desired.Load().Isolated {
+			if l.desired.Get().Isolated {
 				break // it may have been asked in vain
 			}
 			l.roster.checked(c.name, c.answered, time.Now())
@@ -178,7 +169,7 @@ const idle = time.Hour
 
 // converge does what is desired, and returns after how long to look again.
 func (l *loop) converge(ctx context.Context) time.Duration {
-	want, now := *l.desired.Load(), time.Now()
+	want, now := *l.desired.Get(), time.Now()
 	if !want.Self.IsValid() || want.Key == nil {
 		l.stop()
 		return idle
@@ -227,7 +218,7 @@ func (l *loop) forget(now time.Time) time.Duration {
 func (l *loop) tell(want Desired) (err error) {
 	switch {
 	case l.list == nil:
-		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Word, l.nudge, l.receive, l.Log)
+		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Word, l.desired.Ring, l.receive, l.Log)
 		if err != nil {
 			l.list = nil
 			return err

@@ -16,7 +16,7 @@ const retry = time.Second
 
 // converge makes the sockets match what is desired.
 func (l *loop) converge() {
-	want := l.desired.Load()
+	want := l.desired.Get()
 	l.macs = map[string]bool{}
 	for i := range want.Links {
 		l.macs[string(want.Links[i].MAC)] = true

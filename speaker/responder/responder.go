@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
+	"github.com/fairlead-lb/fairlead/internal/latest"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
 
@@ -33,8 +34,7 @@ type Responder struct {
 	protocol Protocol
 	options  Options
 	open     func(link.Link, Protocol, []bpf.RawInstruction) (conn, error)
-	desired  atomic.Pointer[Desired]
-	wake     chan struct{}
+	desired  *latest.Value[Desired]
 	observed atomic.Pointer[Observed]
 }
 
@@ -49,8 +49,8 @@ func New(p Protocol, o Options) *Responder {
 	if o.Budget == nil {
 		o.Budget = rate.NewLimiter(rate.Inf, 0)
 	}
-	r := &Responder{protocol: p, options: o, open: listen, wake: make(chan struct{}, 1)}
-	r.desired.Store(&Desired{})
+	r := &Responder{protocol: p, options: o, open: listen, desired: latest.New[Desired]()}
+	r.desired.Set(Desired{})
 	r.observed.Store(&Observed{})
 	return r
 }
@@ -59,13 +59,7 @@ func New(p Protocol, o Options) *Responder {
 func (r *Responder) Protocol() Protocol { return r.protocol }
 
 // Set replaces what is to be done; addresses that are not for the protocol are ignored. It never blocks; the last call wins.
-func (r *Responder) Set(d Desired) {
-	r.desired.Store(&d)
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
+func (r *Responder) Set(d Desired) { r.desired.Set(d) }
 
 // Observed returns what is being done. Not to be changed.
 func (r *Responder) Observed() *Observed { return r.observed.Load() }
@@ -104,7 +98,7 @@ func (r *Responder) Run(ctx context.Context) error {
 				l.shut(s.link.Index)
 				l.converge()
 			}
-		case <-r.wake:
+		case <-r.desired.News():
 			l.converge()
 		case c := <-l.heard:
 			l.hear(c)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/latest"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -33,24 +33,17 @@ type Slices struct {
 	Node   string
 	Log    logr.Logger
 
-	tasks atomic.Pointer[[]announce.Task]
-	wake  chan struct{}
+	tasks *latest.Value[[]announce.Task]
 	now   func() time.Time
 }
 
 // NewSlices returns the Slices of a node.
 func NewSlices(c client.Client, live client.Reader, node string, log logr.Logger) *Slices {
-	return &Slices{Client: c, Live: live, Node: node, Log: log, wake: make(chan struct{}, 1), now: time.Now}
+	return &Slices{Client: c, Live: live, Node: node, Log: log, tasks: latest.New[[]announce.Task](), now: time.Now}
 }
 
 // Set says what the node does. It does not block; the last call wins.
-func (s *Slices) Set(tasks []announce.Task) {
-	s.tasks.Store(&tasks)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *Slices) Set(tasks []announce.Task) { s.tasks.Set(tasks) }
 
 // NeedLeaderElection reports that every speaker writes for its own node.
 func (s *Slices) NeedLeaderElection() bool { return false }
@@ -64,7 +57,7 @@ func (s *Slices) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.wake:
+		case <-s.tasks.News():
 			if again == nil {
 				again = time.After(sliceInterval)
 			}
@@ -98,7 +91,7 @@ func (s *Slices) read(ctx context.Context) ([]v1beta1.AnnouncementSlice, error) 
 
 // write makes the slices say what the node does, and returns them as they are then.
 func (s *Slices) write(ctx context.Context, have []v1beta1.AnnouncementSlice) ([]v1beta1.AnnouncementSlice, error) {
-	want := pack(have, *s.tasks.Load(), sliceSize, metav1.NewTime(s.now()))
+	want := pack(have, *s.tasks.Get(), sliceSize, metav1.NewTime(s.now()))
 	var out []v1beta1.AnnouncementSlice
 	for n, list := range want {
 		name := s.Node + "-" + strconv.Itoa(n)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/latest"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -50,23 +50,16 @@ type Speaker struct {
 	recorder events.EventRecorder
 	node     string
 	log      logr.Logger
-	own      atomic.Pointer[Own]
-	wake     chan struct{}
+	own      *latest.Value[Own]
 }
 
 // NewSpeaker returns a Speaker for a node.
 func NewSpeaker(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Speaker {
-	return &Speaker{client: c, recorder: recorder, node: node, log: log, wake: make(chan struct{}, 1)}
+	return &Speaker{client: c, recorder: recorder, node: node, log: log, own: latest.New[Own]()}
 }
 
 // Set says what is to be written. It does not block; the last call wins.
-func (s *Speaker) Set(o Own) {
-	s.own.Store(&o)
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *Speaker) Set(o Own) { s.own.Set(o) }
 
 // NeedLeaderElection reports that every speaker writes for its own node.
 func (s *Speaker) NeedLeaderElection() bool { return false }
@@ -78,11 +71,11 @@ func (s *Speaker) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.wake:
+		case <-s.own.News():
 			again = time.After(gather)
 		case <-again:
 			again = nil
-			switch err := s.write(ctx, *s.own.Load()); {
+			switch err := s.write(ctx, *s.own.Get()); {
 			case apierrors.IsConflict(err):
 				again = time.After(gather)
 			case err != nil:

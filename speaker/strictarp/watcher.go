@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/fairlead-lb/fairlead/internal/latest"
 )
 
 // interval is when to look again, as the kernel tells nobody of changed sysctls.
@@ -40,24 +42,19 @@ type Watcher struct {
 	root     fs.FS
 	log      logr.Logger
 	changed  func()
-	desired  atomic.Pointer[Desired]
+	desired  *latest.Value[Desired]
 	observed atomic.Pointer[Observed]
-	wake     chan struct{}
 }
 
 // New returns a Watcher of the settings below root. It calls changed when Observed has changed.
 func New(root fs.FS, log logr.Logger, changed func()) *Watcher {
-	return &Watcher{root: root, log: log, changed: changed, wake: make(chan struct{}, 1)}
+	return &Watcher{root: root, log: log, changed: changed, desired: latest.New[Desired]()}
 }
 
 // Set says where to look. It does not block; the last call wins.
 func (w *Watcher) Set(d Desired) {
-	if before := w.desired.Swap(&d); before != nil && before.equal(&d) {
-		return
-	}
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	if before := w.desired.Get(); before == nil || !before.equal(&d) {
+		w.desired.Set(d)
 	}
 }
 
@@ -71,10 +68,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-w.wake:
+		case <-w.desired.News():
 		case <-again:
 		}
-		d := w.desired.Load()
+		d := w.desired.Get()
 		w.look(d)
 		if again = nil; d.IPVS {
 			again = time.After(interval)
