@@ -59,7 +59,7 @@ func frrBGP(r Routing) string {
 `, RoutersASN, Router1Addrs.V4, NodesASN, security, bfd, NodesV4, NodesV6)
 }
 
-// birdConfig tells BIRD what FRR does unasked.
+// birdConfig tells BIRD what FRR does unasked. With `bfd graceful` it would keep the routes of a node whose cable was pulled.
 func birdConfig(r Routing) map[string]string {
 	var security, bfd, timers string
 	if r.Password != "" {
