@@ -44,7 +44,7 @@ func (b *layer2) unused(n int) (out []netip.Addr) {
 
 // join creates a Service of the crowd. kube-proxy is told to look away: there is one for each node, and all share
 // this machine's CPUs.
-func (b *layer2) join(ctx context.Context, name string, address netip.Addr) error {
+func (b *bench) join(ctx context.Context, name string, address netip.Addr) error {
 	noNodePorts := false
 	_, err := b.client.CoreV1().Services("default").Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{

@@ -22,14 +22,8 @@ import (
 //go:embed layer2.yaml
 var objects string
 
-// A measure prints a table.
-type measure struct {
-	name string
-	run  func(*layer2, context.Context) error
-}
-
-// measures are in the order in which they are taken: burst leaves its Services to crowd.
-var measures = []measure{
+// onLayer2 are in the order in which they are taken: burst leaves its Services to crowd.
+var onLayer2 = []measure[*layer2]{
 	{"cable", (*layer2).cable},
 	{"outage", (*layer2).outage},
 	{"planned", (*layer2).planned},
@@ -37,13 +31,6 @@ var measures = []measure{
 	{"first", (*layer2).first},
 	{"burst", (*layer2).burst},
 	{"crowd", (*layer2).crowd},
-}
-
-func names() (out []string) {
-	for _, m := range measures {
-		out = append(out, m.name)
-	}
-	return out
 }
 
 // The page of layer2.yaml, and the network of the crowd.
@@ -60,24 +47,13 @@ type layer2 struct {
 	have  []netip.Addr      // of the crowd that is held
 }
 
-func onLayer2(ctx context.Context, chosen []measure) error {
-	b, err := start(ctx, 3)
-	if err != nil {
-		return err
-	}
-	defer b.end(ctx)
+func newLayer2(ctx context.Context, b *bench) (*layer2, error) {
 	l := &layer2{bench: b, last: crowd.Addr()}
 	if err := l.prepare(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Printf("\nLayer 2: %d nodes, kube-proxy in mode %s; %d CPUs for all of it, %s\n", len(l.Nodes()), l.ProxyMode(), runtime.NumCPU(), runtime.Version())
-	for _, m := range chosen {
-		progressf("%s", m.name)
-		if err := m.run(l, ctx); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-	}
-	return nil
+	return l, nil
 }
 
 // prepare puts the crowd's network on the nodes' segment, and waits until the page is served.
@@ -138,10 +114,13 @@ func (b *layer2) holder(ctx context.Context) (string, error) {
 const settling = 3 * time.Second
 
 // healthy waits until nodes, Fairlead and the page are as they were in the beginning.
-func (b *layer2) healthy(ctx context.Context) error {
+func (b *layer2) healthy(ctx context.Context) error { return recovery(ctx, b.well) }
+
+// recovery waits until all is well, and then for speakers to settle.
+func recovery(ctx context.Context, well func(context.Context) error) error {
 	var err error
 	for start := time.Now(); time.Since(start) < 3*time.Minute && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-		if err = b.well(ctx); err == nil {
+		if err = well(ctx); err == nil {
 			time.Sleep(settling)
 			return nil
 		}
@@ -150,6 +129,18 @@ func (b *layer2) healthy(ctx context.Context) error {
 }
 
 func (b *layer2) well(ctx context.Context) error {
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
+	if _, err := b.holder(ctx); err != nil {
+		return err
+	}
+	_, err := b.Host(lab.Client).Get(ctx, page, 80, time.Second)
+	return err
+}
+
+// ready returns an error unless nodes and Fairlead are.
+func (b *bench) ready(ctx context.Context) error {
 	nodes, err := b.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
@@ -161,12 +152,5 @@ func (b *layer2) well(ctx context.Context) error {
 			}
 		}
 	}
-	if err := b.RolledOut(ctx, "deployment/controller", "daemonset/speaker"); err != nil {
-		return err
-	}
-	if _, err := b.holder(ctx); err != nil {
-		return err
-	}
-	_, err = b.Host(lab.Client).Get(ctx, page, 80, time.Second)
-	return err
+	return b.RolledOut(ctx, "deployment/controller", "daemonset/speaker")
 }

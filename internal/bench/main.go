@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	only     = flag.String("only", "", "measure only these, of assign and "+strings.Join(names(), ", ")+"; l2 is all but assign")
+	only     = flag.String("only", "", "measure only these, of "+strings.Join(names(), ", ")+"; l2 is all but assign")
 	name     = flag.String("name", "bench", "start clusters by this name")
 	services = flag.Int("services", 3000, "assign: create so many Services; crowd: have so many")
 	writers  = flag.Int("writers", 16, "by so many writers at a time")
@@ -43,37 +43,90 @@ func main() {
 	}
 }
 
+// suites are what is measured on a cluster of its own each. An empty selection takes all.
+var suites = []struct {
+	name     string
+	measures func() []string
+	run      func(context.Context, []string) error
+}{
+	{"assign", func() []string { return []string{"assign"} }, func(ctx context.Context, _ []string) error { return assign(ctx) }},
+	{"l2", func() []string { return namesOf(onLayer2) }, func(ctx context.Context, chosen []string) error { return onCluster(ctx, newLayer2, onLayer2, chosen) }},
+}
+
+func names() (out []string) {
+	for _, s := range suites {
+		out = append(out, s.measures()...)
+	}
+	return out
+}
+
 func run(ctx context.Context) error {
-	controller, layer2, err := selected(*only)
+	chosen, err := selected(*only)
 	if err != nil {
 		return err
 	}
-	if controller {
-		if err := assign(ctx); err != nil {
-			return err
+	for _, s := range suites {
+		if its := slices.DeleteFunc(s.measures(), func(name string) bool { return !slices.Contains(chosen, name) }); len(its) > 0 {
+			if err := s.run(ctx, its); err != nil {
+				return err
+			}
 		}
-	}
-	if len(layer2) > 0 {
-		return onLayer2(ctx, layer2)
 	}
 	return nil
 }
 
 // selected reads what is to be measured; nothing means everything.
-func selected(text string) (controller bool, layer2 []measure, err error) {
+func selected(text string) (chosen []string, err error) {
 	if text == "" {
-		return true, measures, nil
+		return names(), nil
 	}
-	asked := strings.Split(text, ",")
-	for _, name := range asked {
-		if name != "assign" && name != "l2" && !slices.Contains(names(), name) {
-			err = errors.Join(err, fmt.Errorf("nothing is called %q", name))
+	for _, asked := range strings.Split(text, ",") {
+		its := slices.DeleteFunc(names(), func(name string) bool { return name != asked })
+		for _, s := range suites {
+			if s.name == asked {
+				its = s.measures()
+			}
+		}
+		if len(its) == 0 {
+			err = errors.Join(err, fmt.Errorf("nothing is called %q", asked))
+		}
+		chosen = append(chosen, its...)
+	}
+	return chosen, err
+}
+
+// A measure prints a table of what was measured on a cluster.
+type measure[C any] struct {
+	name string
+	run  func(C, context.Context) error
+}
+
+func namesOf[C any](all []measure[C]) (out []string) {
+	for _, m := range all {
+		out = append(out, m.name)
+	}
+	return out
+}
+
+// onCluster takes the chosen measures on a cluster of three nodes.
+func onCluster[C any](ctx context.Context, prepare func(context.Context, *bench) (C, error), all []measure[C], chosen []string) error {
+	b, err := start(ctx, 3)
+	if err != nil {
+		return err
+	}
+	defer b.end(ctx)
+	c, err := prepare(ctx, b)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if !slices.Contains(chosen, m.name) {
+			continue
+		}
+		progressf("%s", m.name)
+		if err := m.run(c, ctx); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	for _, m := range measures {
-		if slices.Contains(asked, m.name) || slices.Contains(asked, "l2") {
-			layer2 = append(layer2, m)
-		}
-	}
-	return slices.Contains(asked, "assign"), layer2, err
+	return nil
 }

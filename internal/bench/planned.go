@@ -54,7 +54,7 @@ var (
 
 func nothing(string) [][]string { return nil }
 
-func (b *layer2) kubectl(ctx context.Context, commands [][]string) error {
+func (b *bench) kubectl(ctx context.Context, commands [][]string) error {
 	for _, c := range commands {
 		if _, err := b.Kubectl(ctx, nil, c...); err != nil {
 			return err
