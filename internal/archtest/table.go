@@ -90,6 +90,7 @@ var Table = []Rule{
 	{Package: "docs", Ours: []string{"..."}},
 	{Package: "manifests/...", Ours: []string{"..."}},
 	{Package: "internal/archtest", Never: join(kubernetes, sockets)},
+	{Package: "internal/debian", Never: join(kubernetes, sockets)},
 	{Package: "internal/bench/...", Ours: []string{"..."}},
 	{Package: "internal/demo/...", Ours: []string{"..."}},
 	{Package: "internal/e2e/...", Ours: []string{"..."}},
@@ -97,7 +98,7 @@ var Table = []Rule{
 	{Package: "internal/gauge", Ours: []string{"internal/lab"}, Never: kubernetes},
 	{Package: "internal/image/...", Ours: []string{"..."}},
 	{Package: "internal/lab/...", Ours: []string{"..."}},
-	{Package: "internal/router", Never: join(kubernetes, sockets)},
+	{Package: "internal/router", Ours: []string{"internal/debian"}, Never: join(kubernetes, sockets)},
 }
 
 func join(lists ...[]string) []string {

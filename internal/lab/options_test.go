@@ -88,24 +88,6 @@ func contains(all []netip.Addr, a netip.Addr) bool {
 	return slices.Contains(all, a)
 }
 
-func TestMissingPackages(t *testing.T) {
-	tests := map[string]struct {
-		reason  string
-		present func(string) bool
-		want    []string
-	}{
-		"All":  {"nothing is installed twice", func(string) bool { return true }, nil},
-		"Some": {"a package is named once", func(file string) bool { return !strings.HasPrefix(file, cniDir) }, []string{"containernetworking-plugins"}},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, missingPackages(needed, tc.present)); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
-			}
-		})
-	}
-}
-
 func TestRecipes(t *testing.T) {
 	want := "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3" +
 		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"

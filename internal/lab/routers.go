@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/debian"
+	"github.com/fairlead-lb/fairlead/internal/router"
 )
 
 // The autonomous systems of nodes and routers.
@@ -51,7 +54,7 @@ func (b BFD) millis() int64 { return b.Interval.Milliseconds() }
 // StartRouters starts the routers' BGP, or starts it anew with another configuration. Without it they only forward.
 // It installs FRR and BIRD if this is the machine's first time.
 func (l *Lab) StartRouters(ctx context.Context, r Routing) error {
-	if err := ensurePackages(ctx, l.options, neededByRouters); err != nil {
+	if err := debian.Ensure(ctx, l.options.logf, router.Programs...); err != nil {
 		return err
 	}
 	if err := l.StopRouters(); err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/fairlead-lb/fairlead/internal/debian"
 )
 
 // upPatience is how long a cluster may take to become ready once its programs are there.
@@ -42,7 +44,7 @@ func start(ctx context.Context, o Options, lock *os.File) (*Lab, error) {
 
 // prepare gets all that the lab is made of, and returns where this package's source is.
 func (l *Lab) prepare(ctx context.Context) (source string, err error) {
-	if err := ensurePackages(ctx, l.options, needed); err != nil {
+	if err := debian.Ensure(ctx, l.options.logf, needed...); err != nil {
 		return "", err
 	}
 	if source, err = sourceDir(ctx); err != nil {

@@ -1,3 +1,3 @@
-// Package router reads what FRR and BIRD say of their routes, as plain values. Tests and the lab judge by it what arrives at a
-// router, in the router's own words.
+// Package router runs FRR and BIRD in network namespaces, and reads what they say of their routes and sessions, as plain values.
+// Tests and the lab judge by it what arrives at a router, in the router's own words.
 package router
