@@ -87,17 +87,21 @@ func TestPoolEdited(t *testing.T) {
 	s.within(5*second, "one more address", s.shows("c", "172.30.0.102"))
 
 	s.apply(pool("main", "172.30.0.101-172.30.0.108", "  serviceAllocation: {namespaces: [elsewhere]}"))
-	s.within(5*second, "address left the pool", s.shows("a"))
-	s.within(5*second, "reason", s.assigned("a", "NoPool", "pool main does not admit this Service"))
-	s.tells("a", "Released IP 172.30.0.100")
+	s.within(5*second, "reason", s.assigned("a", "NoPool", "belongs to no pool any more, and there is no other to give"))
+	s.stays(second, "an address that left the pool is kept as long as there is no other", s.shows("a", "172.30.0.100"))
 	s.stays(second, "who may keep its address keeps it", s.shows("b", "172.30.0.101"))
 	s.stays(second, "who may keep its address keeps it", s.shows("c", "172.30.0.102"))
 
 	s.kubectl("delete", "ipaddresspool", "main")
-	s.within(5*second, "the pool is gone", s.shows("b"))
-	s.within(5*second, "reason", s.assigned("b", "NoPool", "there is no IPAddressPool"))
+	s.within(5*second, "reason", s.assigned("b", "NoPool", "belongs to no pool any more"))
+	s.stays(second, "nothing is taken because a pool is gone", s.shows("b", "172.30.0.101"))
 	s.apply(pool("other", "172.30.0.102-172.30.0.108"))
-	s.within(5*second, "another pool", func() error {
+	s.within(5*second, "another address", s.assigned("a", "Assigned", "from pool other"))
+	s.tells("a", "Released IP 172.30.0.100")
+	s.stays(second, "the pool may be made again", s.shows("b", "172.30.0.101"))
+	s.stays(second, "who may keep its address keeps it", s.shows("c", "172.30.0.102"))
+	s.within(40*second, "the pool is gone for good", s.assigned("b", "Assigned", "from pool other"))
+	s.within(5*second, "all are served", func() error {
 		seen := map[string]bool{}
 		for _, name := range []string{"a", "b", "c"} {
 			for _, in := range s.service(name).Status.LoadBalancer.Ingress {
@@ -174,7 +178,10 @@ func TestGarbage(t *testing.T) {
 		pool("x", ""):                                    "should have at least 1 items",
 		pool("x", "192.0.2.0/24", "  exclude: [router]"): "each entry must be a CIDR such as 192.0.2.0/24",
 		advertised(`interfaces: ["a/b"]`):                "spec.interfaces[0]",
-		advertised(`preferredNodeSelectors: [{weight: 0, preference: {}}]`): "spec.preferredNodeSelectors[0].weight",
+		pool("x", "192.0.2.200-192.0.2.100"):             "a range must not end before it starts",
+		pool("x", "127.0.0.0/30"):                        "cannot be used",
+		advertised(`nodeSelectors: [{matchExpressions: [{key: a, operator: in, values: [b]}]}]`): "Unsupported value",
+		advertised(`preferredNodeSelectors: [{weight: 0, preference: {}}]`):                      "spec.preferredNodeSelectors[0].weight",
 	} {
 		if got := s.refused(yaml); !strings.Contains(got, want) {
 			t.Errorf("refused with %q, want %q", got, want)
@@ -182,9 +189,9 @@ func TestGarbage(t *testing.T) {
 	}
 
 	s.apply(pool("overlap", "172.30.0.105-172.30.0.108, 192.0.2.9"))
-	s.apply(pool("backwards", "192.0.2.200-192.0.2.100"))
+	s.apply(pool("backwards", `"2001:db8::9-2001:db8::1"`))
 	s.apply("---\napiVersion: fairlead.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: missing}\nspec: {ipAddressPools: [nowhere]}")
-	s.apply("---\napiVersion: fairlead.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: odd}\nspec: {nodeSelectors: [{matchExpressions: [{key: a, operator: Like}]}]}")
+	s.apply("---\napiVersion: fairlead.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: odd}\nspec: {nodeSelectors: [{matchExpressions: [{key: a b, operator: Exists}]}]}")
 	for object, want := range map[string]string{
 		"ipaddresspool/overlap":   "False Overlap 172.30.0.105-172.30.0.107 also belongs to pool main, which is older",
 		"ipaddresspool/backwards": "False InvalidAddresses",
@@ -201,6 +208,21 @@ func TestGarbage(t *testing.T) {
 			return nil
 		})
 	}
+
+	// An edit that passes the API server and cannot be read leaves what was accepted in force.
+	s.apply(advertised(`nodeSelectors: [{matchExpressions: [{key: a b, operator: Exists}]}]`))
+	s.within(5*second, "the edit is refused", func() error {
+		got := s.kubectl("get", "l2advertisement/all", "-o", `jsonpath={.status.conditions[0].reason} {.status.conditions[0].message}`)
+		if !strings.HasPrefix(got, "InvalidSelector") || !strings.Contains(got, "stays in force") {
+			return errors.New(got)
+		}
+		return nil
+	})
+	s.stays(2*second, "and the address is announced on", s.page("172.30.0.100"))
+	s.kubectl("-n", "fairlead-system", "rollout", "restart", "daemonset/speaker")
+	s.kubectl("-n", "fairlead-system", "rollout", "status", "daemonset/speaker", "--timeout=90s")
+	s.stays(2*second, "after the speakers were restarted too", s.page("172.30.0.100"))
+	s.apply(advertised(""))
 
 	for name, tc := range map[string]struct{ annotation, reason, text string }{
 		"not-an-ip":  {`fairlead.io/ips: 172.30.0.300`, "InvalidRequest", `annotation fairlead.io/ips: "172.30.0.300" is not an IP address`},

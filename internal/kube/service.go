@@ -50,11 +50,14 @@ func ParseClasses(list string) ([]string, error) {
 
 // String says which Services are ours.
 func (c Class) String() string {
-	out := "class " + strings.Join(c.Names, " and class ")
-	if c.Classless {
-		return out + " and Services without a class"
+	var parts []string
+	for _, name := range c.Names {
+		parts = append(parts, fmt.Sprintf("class %q", name))
 	}
-	return out
+	if c.Classless {
+		parts = append(parts, "Services without a class")
+	}
+	return strings.Join(parts, " and ")
 }
 
 // Serves reports whether a Service is ours: of type LoadBalancer, of our class

@@ -38,7 +38,7 @@ func (a *Agent) Sighted(addr netip.Addr, h Host) {
 			return
 		}
 		for _, k := range w.sharers[addr] { // who returns probes for what it has announced before
-			h.Before = h.Before && !slices.Contains(w.services[k].InUse, addr)
+			h.Before = h.Before && (!slices.Contains(w.services[k].InUse, addr) || h.Seen.Sub(w.begun[addr]) < probeFor)
 		}
 		before, known := w.hosts[addr]
 		h.Before = h.Before || before.Before // what one link has found another does not refute

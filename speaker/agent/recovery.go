@@ -31,8 +31,8 @@ type recovery struct {
 	doubted map[netip.Addr]bool
 	// hints are addresses that another node seems to announce.
 	hints map[netip.Addr]hint
-	// refuted are the addresses of which a hint has held up the announcement, and was false.
-	refuted map[netip.Addr]bool
+	// refuted counts, of addresses, the hints that have held up the announcement, and were false.
+	refuted map[netip.Addr]uint64
 	// duplicated says of addresses since when another node announces them as well.
 	duplicated map[netip.Addr]time.Time
 	// elsewhere says of addresses who announces them, though something else is recorded: another node that says so, or this
@@ -81,7 +81,7 @@ type question struct {
 
 func newRecovery(self string) recovery {
 	return recovery{
-		self: self, doubted: map[netip.Addr]bool{}, hints: map[netip.Addr]hint{}, refuted: map[netip.Addr]bool{},
+		self: self, doubted: map[netip.Addr]bool{}, hints: map[netip.Addr]hint{}, refuted: map[netip.Addr]uint64{},
 		duplicated: map[netip.Addr]time.Time{}, elsewhere: map[netip.Addr]sight{},
 	}
 }
@@ -214,7 +214,7 @@ func (r *recovery) refute(a netip.Addr, h hint) (news bool) {
 func (r *recovery) stay(a netip.Addr, h hint) (news bool) {
 	delete(r.hints, a)
 	if h.probing {
-		r.refuted[a] = true
+		r.refuted[a]++
 	}
 	return h.probing
 }
@@ -292,9 +292,9 @@ func (r *recovery) next() (next time.Time) {
 // mode returns how an address is answered for that is to be in some mode.
 func (r *recovery) mode(a netip.Addr, m announce.Mode) announce.Mode {
 	switch {
-	case m == announce.Own && r.doubted[a] && !r.refuted[a]:
+	case m == announce.Own && r.doubted[a] && r.refuted[a] == 0:
 		return announce.Fresh
-	case m == announce.Fresh && r.refuted[a]:
+	case m == announce.Fresh && r.refuted[a] > 0:
 		return announce.Own
 	default:
 		return m

@@ -44,6 +44,9 @@ func (r *running) note(d Decided) {
 	var parts []string
 	for _, t := range d.Tasks {
 		parts = append(parts, modes[t.Mode])
+		if t.Refuted > 0 {
+			parts = append(parts, fmt.Sprintf("refuted=%d", t.Refuted))
+		}
 	}
 	for _, c := range d.Changed {
 		parts = append(parts, c.Service.Name+":")
