@@ -182,7 +182,7 @@ func (m *member) turn() {
 		if !was.Addr.IsValid() || now.Mode != was.Mode {
 			m.mute = false
 		}
-	case !was.Addr.IsValid() || !was.Mode.Announced() || m.mute && (was.Mode != now.Mode || was.Refuted != now.Refuted):
+	case !was.Addr.IsValid() || !was.Mode.Announced() || m.mute && (was.Mode != now.Mode || was.Insists != now.Insists):
 		m.mute = false
 		m.claim(now.Mode == announce.Fresh)
 	case m.last.Again != m.again, !m.next.After(time.Now()):

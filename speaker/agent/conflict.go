@@ -38,7 +38,10 @@ func (a *Agent) Sighted(addr netip.Addr, h Host) {
 			return
 		}
 		for _, k := range w.sharers[addr] { // who returns probes for what it has announced before
-			h.Before = h.Before && (!slices.Contains(w.services[k].InUse, addr) || h.Seen.Sub(w.begun[addr]) < probeFor)
+			if h.Before && slices.Contains(w.services[k].InUse, addr) {
+				h.Before = false
+				w.recovery.insist(addr)
+			}
 		}
 		before, known := w.hosts[addr]
 		h.Before = h.Before || before.Before // what one link has found another does not refute

@@ -137,12 +137,12 @@ func TestConflictingHost(t *testing.T) {
 		"Speaker": {
 			"another speaker is no conflicting host: it is asked, and announces nothing; the address, for which this one was probing, is announced",
 			story{{0, both(key, found(announce.Alive))}, {0, answers(false, false)}, {time.Second, sighted(second, true)}, {time.Hour, nothing}},
-			[]string{"0s fresh web: Announced node-1", "1s own refuted=1 web: Announced node-1"},
+			[]string{"0s fresh web: Announced node-1", "1s own insists=1 web: Announced node-1"},
 		},
 		"SpeakerSilent": {
 			"one that does not answer announces nothing, as far as is known",
 			story{{0, both(key, found(announce.Alive))}, {time.Second, sighted(second, true)}, {time.Hour, nothing}},
-			[]string{"0s fresh web: Announced node-1", "3s own refuted=1 web: Announced node-1"},
+			[]string{"0s fresh web: Announced node-1", "3s own insists=1 web: Announced node-1"},
 		},
 		"SpeakerToo": {
 			"one that does is left the address in the end, as it has not heard the same and its name is first; here it is not",
@@ -179,7 +179,7 @@ func TestConflictingHost(t *testing.T) {
 			},
 			[]string{
 				"0s own web: Announced node-1", "1m0s web: NoEndpoints", "2m0s own web: Announced node-1",
-				"2m0s own web: Announced node-1 " + other + " conflicts=1",
+				"2m0s own insists=1 web: Announced node-1 " + other + " conflicts=1",
 			},
 		},
 		"ForgedWhileProbing": {
@@ -188,12 +188,12 @@ func TestConflictingHost(t *testing.T) {
 				{0, both(key, found(announce.Alive))}, {0, answers(false, false)}, {10 * time.Millisecond, objects(usedService("node-1", "node-2"))},
 				{time.Second, sighted(second, true)}, {time.Hour, nothing},
 			},
-			[]string{"0s fresh web: Announced node-1", "10ms own web: Announced node-1", "1.01s own refuted=1 web: Announced node-1"},
+			[]string{"0s fresh web: Announced node-1", "10ms own web: Announced node-1", "1.01s own insists=1 web: Announced node-1"},
 		},
 		"FoundWhileProbing": {
-			"a host that answers late has the address exchanged: nobody was served on it for long",
+			"a host that answers late does not take it from who is served already: this node announces it on",
 			story{{10 * time.Millisecond, objects(usedService("node-1", "node-2"))}, {time.Second, sighted(stranger, true)}},
-			[]string{"10ms own web: Announced node-1", "1.01s web: AddressConflict node-1 " + stranger + " conflicts=1"},
+			[]string{"10ms own web: Announced node-1", "1.01s own insists=1 web: Announced node-1 " + stranger + " conflicts=1"},
 		},
 		"Reported": {
 			"what another node reports of an address that it announces is known here too",

@@ -54,12 +54,8 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		if p.announces(a) && !had && w.replaces(a, after) {
 			w.recovery.gained(a, now)
 		}
-		switch began := w.begun[a]; {
-		case !p.announces(a):
+		if !p.announces(a) {
 			w.recovery.forget(a)
-			delete(w.begun, a)
-		case p.tasks[a].Mode == announce.Fresh && began.IsZero():
-			w.begun[a] = now
 		}
 	}
 	for k := range w.touched {
@@ -154,7 +150,7 @@ func (p *plan) change(w *world, k announce.Key) Change {
 func (p *plan) work(r *recovery) []announce.Task {
 	out := make([]announce.Task, 0, len(p.tasks))
 	for a, t := range p.tasks {
-		t.Mode, t.Refuted = r.mode(a, t.Mode), r.refuted[a]
+		t.Mode, t.Insists = r.mode(a, t.Mode), r.insists[a]
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(a, b announce.Task) int { return a.Addr.Compare(b.Addr) })

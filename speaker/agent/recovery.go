@@ -31,8 +31,8 @@ type recovery struct {
 	doubted map[netip.Addr]bool
 	// hints are addresses that another node seems to announce.
 	hints map[netip.Addr]hint
-	// refuted counts, of addresses, the hints that have held up the announcement, and were false.
-	refuted map[netip.Addr]uint64
+	// insists counts, of addresses, how often this node was to announce on that has fallen silent as it heard another.
+	insists map[netip.Addr]uint64
 	// duplicated says of addresses since when another node announces them as well.
 	duplicated map[netip.Addr]time.Time
 	// elsewhere says of addresses who announces them, though something else is recorded: another node that says so, or this
@@ -81,7 +81,7 @@ type question struct {
 
 func newRecovery(self string) recovery {
 	return recovery{
-		self: self, doubted: map[netip.Addr]bool{}, hints: map[netip.Addr]hint{}, refuted: map[netip.Addr]uint64{},
+		self: self, doubted: map[netip.Addr]bool{}, hints: map[netip.Addr]hint{}, insists: map[netip.Addr]uint64{},
 		duplicated: map[netip.Addr]time.Time{}, elsewhere: map[netip.Addr]sight{},
 	}
 }
@@ -210,11 +210,14 @@ func (r *recovery) refute(a netip.Addr, h hint) (news bool) {
 	return r.stay(a, h)
 }
 
+// insist has this node announce an address on, though its responder has fallen silent, as it was probing.
+func (r *recovery) insist(a netip.Addr) { r.insists[a]++ }
+
 // stay has this node announce an address, whatever another does.
 func (r *recovery) stay(a netip.Addr, h hint) (news bool) {
 	delete(r.hints, a)
 	if h.probing {
-		r.refuted[a]++
+		r.insist(a)
 	}
 	return h.probing
 }
@@ -223,7 +226,7 @@ func (r *recovery) stay(a netip.Addr, h hint) (news bool) {
 func (r *recovery) leave(a netip.Addr, node string, now time.Time) (news bool) {
 	delete(r.hints, a)
 	delete(r.doubted, a)
-	delete(r.refuted, a)
+	delete(r.insists, a)
 	delete(r.duplicated, a)
 	r.elsewhere[a] = sight{node, now, now.Add(hintFor)}
 	return true
@@ -292,9 +295,9 @@ func (r *recovery) next() (next time.Time) {
 // mode returns how an address is answered for that is to be in some mode.
 func (r *recovery) mode(a netip.Addr, m announce.Mode) announce.Mode {
 	switch {
-	case m == announce.Own && r.doubted[a] && r.refuted[a] == 0:
+	case m == announce.Own && r.doubted[a] && r.insists[a] == 0:
 		return announce.Fresh
-	case m == announce.Fresh && r.refuted[a] > 0:
+	case m == announce.Fresh && r.insists[a] > 0:
 		return announce.Own
 	default:
 		return m
@@ -304,7 +307,7 @@ func (r *recovery) mode(a netip.Addr, m announce.Mode) announce.Mode {
 // forget forgets what is known of an address that this node does not announce any more, or that something else is recorded of.
 func (r *recovery) forget(a netip.Addr) {
 	delete(r.hints, a)
-	delete(r.refuted, a)
+	delete(r.insists, a)
 }
 
 // gained notes that this node announces an address in place of one that is gone, until something else is recorded than was: should

@@ -79,9 +79,9 @@ func TestReturn(t *testing.T) {
 	}{
 		"Nobody":    {"if nobody has it, it is announced as before", story{{time.Second, nothing}}, "2s fresh web: Announced node-1"},
 		"Another":   {"if another node has it, it is left to that", story{{0, answers(true, false)}, {time.Second, sighted(their, true)}}, "3s yielding web: Announced node-2"},
-		"Forged":    {"if another seems to have it, but says that it has not, it is announced", story{{0, answers(false, false)}, {time.Second, sighted(their, true)}}, "3s own refuted=1 web: Announced node-1"},
-		"Unheard":   {"or does not say anything until this node insists", story{{time.Second, sighted(their, true)}, {time.Hour, nothing}}, "12s own refuted=1 web: Announced node-1"},
-		"Both":      {"of two that return the one with the first name announces it", story{{0, answers(true, true)}, {time.Second, sighted(their, true)}}, "3s own refuted=1 web: Announced node-1"},
+		"Forged":    {"if another seems to have it, but says that it has not, it is announced", story{{0, answers(false, false)}, {time.Second, sighted(their, true)}}, "3s own insists=1 web: Announced node-1"},
+		"Unheard":   {"or does not say anything until this node insists", story{{time.Second, sighted(their, true)}, {time.Hour, nothing}}, "12s own insists=1 web: Announced node-1"},
+		"Both":      {"of two that return the one with the first name announces it", story{{0, answers(true, true)}, {time.Second, sighted(their, true)}}, "3s own insists=1 web: Announced node-1"},
 		"Later":     {"whoever returned long ago insists", story{{0, answers(true, false)}, {insist, nothing}, {time.Second, sighted(their, false)}}, "13s duplicate node-2"},
 		"Certainly": {"against one that returns now", story{{insist, answers(true, true)}, {time.Second, sighted(their, false)}, {time.Minute, sighted(their, false)}}, "1m13s duplicate node-2"},
 	}
@@ -194,8 +194,8 @@ func TestAnswered(t *testing.T) {
 			if got := r.elsewhere[a].node == tc.node; got != tc.leaves {
 				t.Errorf("%s: left to it: %t", tc.reason, got)
 			}
-			if r.refuted[a] > 0 != tc.speaks {
-				t.Errorf("%s: announced after all: %d", tc.reason, r.refuted[a])
+			if r.insists[a] > 0 != tc.speaks {
+				t.Errorf("%s: announced after all: %d", tc.reason, r.insists[a])
 			}
 		})
 	}

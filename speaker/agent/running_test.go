@@ -44,8 +44,8 @@ func (r *running) note(d Decided) {
 	var parts []string
 	for _, t := range d.Tasks {
 		parts = append(parts, modes[t.Mode])
-		if t.Refuted > 0 {
-			parts = append(parts, fmt.Sprintf("refuted=%d", t.Refuted))
+		if t.Insists > 0 {
+			parts = append(parts, fmt.Sprintf("insists=%d", t.Insists))
 		}
 	}
 	for _, c := range d.Changed {

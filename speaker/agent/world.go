@@ -47,8 +47,6 @@ type world struct {
 	hosts    map[netip.Addr]Host
 	probes   map[netip.Addr]time.Time
 	reported map[string][]kube.Conflict
-	// begun is when this node began to announce an address that nobody had announced.
-	begun map[netip.Addr]time.Time
 	// recovery is what is known of partitions, and of addresses that two nodes announce.
 	recovery recovery
 	// announces reports whether this node announces an address.
@@ -70,7 +68,6 @@ func newWorld(self string) *world {
 	return &world{
 		self: self, touched: map[announce.Key]bool{}, due: map[netip.Addr]bool{},
 		hosts: map[netip.Addr]Host{}, probes: map[netip.Addr]time.Time{}, reported: map[string][]kube.Conflict{},
-		begun:    map[netip.Addr]time.Time{},
 		recovery: newRecovery(self), announces: func(netip.Addr) bool { return false },
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},

@@ -32,8 +32,8 @@ type Task struct {
 	// MACs to tell, by the name of the link; of a Standin only, which does not answer on links
 	// that are not in it.
 	MACs map[string]net.HardwareAddr
-	// Refuted grows when a claim that had this node fall silent, as it was probing, was found to be false: it speaks again.
-	Refuted uint64
+	// Insists grows when this node is to announce on, though it has fallen silent, as it heard another while it probed.
+	Insists uint64
 }
 
 // TaskOf returns what a node has to do about an address of which this has been decided; false if nothing.

@@ -16,8 +16,8 @@ type table map[netip.Addr]*address
 // address is one that a socket answers for. But for its voice it belongs to the loop.
 type address struct {
 	mode announce.Mode
-	// refuted is as in the task.
-	refuted uint64
+	// insists is as in the task.
+	insists uint64
 	// voice is nil where the address is not answered for any more, because somebody else has it.
 	voice atomic.Pointer[voice]
 	// seen are the claimants, by MAC, that were told of lately.
@@ -35,8 +35,8 @@ type voice struct {
 // turn has an address answered for in the way that is desired from now on. What goes on already goes on undisturbed.
 func (l *loop) turn(s *socket, e *address, a *announce.Task) {
 	was, v, t := e.mode, e.voice.Load(), target{s.link.Index, a.Addr}
-	same := was == a.Mode && e.refuted == a.Refuted
-	e.mode, e.refuted = a.Mode, a.Refuted
+	same := was == a.Mode && e.insists == a.Insists
+	e.mode, e.insists = a.Mode, a.Insists
 	switch a.Mode {
 	case announce.Own, announce.Fresh:
 		if v != nil && was.Announced() || v == nil && same {

@@ -22,8 +22,8 @@ type story struct {
 	*rig
 	start  time.Time
 	retell uint64
-	// refuted is what the next desire says of claims that were false.
-	refuted uint64
+	// insists is what the next desire says of claims that were false.
+	insists uint64
 	log     []string
 }
 
@@ -36,7 +36,7 @@ func desire(m announce.Mode) event {
 		second := link.Link{Index: 2, Name: "eth1", MAC: secondMAC}
 		s.Set(Desired{
 			Links: []link.Link{eth(1, "eth0"), second}, Retell: s.retell,
-			Addresses: []announce.Task{{Addr: s.vip, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": theirMAC}, Refuted: s.refuted}},
+			Addresses: []announce.Task{{Addr: s.vip, Links: []string{"eth0"}, Mode: m, MACs: map[string]net.HardwareAddr{"eth0": theirMAC}, Insists: s.insists}},
 		})
 	}
 }
@@ -48,10 +48,10 @@ func retell(m announce.Mode) event {
 	}
 }
 
-// refuted has a claim that was heard turn out to be false.
-func refuted(m announce.Mode) event {
+// insists has a claim that was heard turn out to be false.
+func insists(m announce.Mode) event {
 	return func(s *story) {
-		s.refuted++
+		s.insists++
 		desire(m)(s)
 	}
 }
@@ -165,9 +165,9 @@ func TestStories(t *testing.T) {
 			[]string{"0s probe", "50ms seen 3 probing"}},
 		"FreshTakenToOwn": {"another mode ends the silence", []event{desire(announce.Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), desire(announce.Own), wait(50 * ms), asked, wait(50 * ms)},
 			[]string{"0s probe", "50ms seen 3 probing", "100ms claim", "150ms answer"}},
-		"FreshTakenWhileOwnRefuted": {"until that is found to be false", []event{desire(announce.Fresh), wait(50 * ms), desire(announce.Own), claimed(theirMAC), wait(50 * ms), refuted(announce.Own), wait(50 * ms), asked, desire(announce.Own), wait(50 * ms)},
+		"FreshTakenWhileOwnInsists": {"until that is found to be false", []event{desire(announce.Fresh), wait(50 * ms), desire(announce.Own), claimed(theirMAC), wait(50 * ms), insists(announce.Own), wait(50 * ms), asked, desire(announce.Own), wait(50 * ms)},
 			[]string{"0s probe", "50ms seen 2 probing", "100ms claim", "150ms answer"}},
-		"RefutedUnheard": {"what was not silent goes on", []event{desire(announce.Own), wait(500 * ms), refuted(announce.Own), wait(5 * time.Second)}, burst},
+		"InsistsUnheard": {"what was not silent goes on", []event{desire(announce.Own), wait(500 * ms), insists(announce.Own), wait(5 * time.Second)}, burst},
 		"FreshTakenReturns": {"so does leaving and returning", []event{desire(announce.Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), leave, wait(50 * ms), desire(announce.Fresh), wait(50 * ms)},
 			[]string{"0s probe", "50ms seen 3 probing", "150ms probe"}},
 		"FreshTakenToYielding": {"what is silent does not begin to yield", []event{desire(announce.Fresh), wait(50 * ms), claimed(strangerMAC), wait(50 * ms), desire(announce.Yielding), wait(50 * ms), asked, wait(ms)},
