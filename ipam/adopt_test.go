@@ -136,7 +136,7 @@ func TestNobodyIsGivenWhatIsShown(t *testing.T) {
 				s, _ := drawPools(t)
 				st.Reconfigure(s)
 			},
-			"time": func(t *rapid.T) { st.Advance(time.Duration(st.clock) + time.Minute) },
+			"time": func(*rapid.T) { st.Advance(time.Duration(st.clock) + time.Minute) },
 		})
 	})
 }

@@ -44,23 +44,13 @@ func Decide(st *State, r Request) Decision {
 	}
 	newcomers := 0
 	for _, f := range r.Families {
-		if a, why := st.keep(&r, f, has, &d); a.IsValid() {
-			if b := st.replace(&r, f, a, why, &d); b.IsValid() {
-				d.add(st, b, len(r.Families))
-			}
-			st.checkClaim(&r, f, &d)
-			continue
+		a, isNew := st.ofFamily(&r, f, has, &d)
+		if isNew {
+			newcomers++
 		}
-		if d.unreadable() {
-			continue
+		if a.IsValid() {
+			d.add(st, a, len(r.Families))
 		}
-		a, why, message := st.choose(&r, f, &d)
-		if why != Assigned {
-			d.faultf(why, "%s", message)
-			continue
-		}
-		newcomers++
-		d.add(st, a, len(r.Families))
 	}
 	if r.RequireAll && newcomers > 0 && len(d.Addresses) < len(r.Families) {
 		d.Addresses = slices.DeleteFunc(d.Addresses, func(a netip.Addr) bool {
@@ -69,6 +59,24 @@ func Decide(st *State, r Request) Decision {
 	}
 	d.loseFamilies(&r, has)
 	return d
+}
+
+// ofFamily returns the address of a family that one has from now on; isNew says that it had none.
+func (st *State) ofFamily(r *Request, f config.Family, has []netip.Addr, d *Decision) (a netip.Addr, isNew bool) {
+	if a, why := st.keep(r, f, has, d); a.IsValid() {
+		b := st.replace(r, f, a, why, d)
+		st.checkClaim(r, f, d)
+		return b, false
+	}
+	if d.unreadable() {
+		return netip.Addr{}, false
+	}
+	a, why, message := st.choose(r, f, d)
+	if why != Assigned {
+		d.faultf(why, "%s", message)
+		return netip.Addr{}, false
+	}
+	return a, true
 }
 
 // unreadable reports whether what is asked for is not known: nothing is given for it, and nothing taken.

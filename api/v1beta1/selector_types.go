@@ -2,8 +2,6 @@ package v1beta1
 
 // LabelSelector selects objects by their labels, as metav1.LabelSelector does: all that is in it must match, and one that is
 // empty matches everything. It has bounds and rules, so that the API server refuses what could not be read.
-//
-// +structType=atomic
 type LabelSelector struct {
 	// Labels that the object must have.
 	//

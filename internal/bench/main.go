@@ -80,7 +80,7 @@ func selected(text string) (chosen []string, err error) {
 	if text == "" {
 		return names(), nil
 	}
-	for _, asked := range strings.Split(text, ",") {
+	for asked := range strings.SplitSeq(text, ",") {
 		its := slices.DeleteFunc(names(), func(name string) bool { return name != asked })
 		for _, s := range suites {
 			if s.name == asked {

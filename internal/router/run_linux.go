@@ -264,7 +264,7 @@ func run(log string, args []string) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("/bin/sh", append([]string{"-c", shell, "sh"}, args...)...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", shell, "sh"}, args...)...) //nolint:noctx // it ends by stop, in its own time
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &running{cmd, make(chan struct{})}

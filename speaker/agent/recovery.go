@@ -248,17 +248,18 @@ func (r *recovery) expire(peers map[string]Peer, now time.Time) []netip.Addr {
 			news[a] = true
 		}
 	}
-	for a, since := range r.duplicated {
-		if now.Sub(since) >= forgetDuplicate {
-			delete(r.duplicated, a)
-		}
+	maps.DeleteFunc(r.duplicated, func(_ netip.Addr, since time.Time) bool { return now.Sub(since) >= forgetDuplicate })
+	for _, a := range r.reclaim(peers, now) {
+		news[a] = true
 	}
+	return slices.SortedFunc(maps.Keys(news), netip.Addr.Compare)
+}
+
+// reclaim returns the addresses that are left to another node no more: it is gone, or was left them for long.
+func (r *recovery) reclaim(peers map[string]Peer, now time.Time) (out []netip.Addr) {
 	for a, s := range r.elsewhere {
-		if s.node == r.self {
-			continue
-		}
 		late := now.Sub(s.at) >= leaveFor
-		if !late && peers[s.node].Presence != announce.Gone {
+		if s.node == r.self || !late && peers[s.node].Presence != announce.Gone {
 			continue
 		}
 		if delete(r.elsewhere, a); late { // it may announce it still: this one asks
@@ -268,9 +269,9 @@ func (r *recovery) expire(peers map[string]Peer, now time.Time) []netip.Addr {
 			}
 			r.until = now.Add(insist)
 		}
-		news[a] = true
+		out = append(out, a)
 	}
-	return slices.SortedFunc(maps.Keys(news), netip.Addr.Compare)
+	return out
 }
 
 // next returns when there is next something to ask or to expire; the zero time if never.

@@ -69,7 +69,7 @@ func (g *Gossip) Ask(node string, a netip.Addr) {
 	}
 	g.exchanges.asked[q.nonce] = askedAt{Question{From: node, Addr: a, nonce: q.nonce}, now}
 	g.exchanges.mu.Unlock()
-	g.post(node, encodeExchange(exchange{question, q, 0}))
+	g.post(node, encodeExchange(exchange{q, question, 0}))
 }
 
 // Reply answers a question. It does not block.
@@ -81,7 +81,7 @@ func (g *Gossip) Reply(q Question, announces, returning bool) {
 	if returning {
 		flags |= flagReturning
 	}
-	g.post(q.From, encodeExchange(exchange{answer, Question{From: g.Node, Addr: q.Addr, nonce: q.nonce}, flags}))
+	g.post(q.From, encodeExchange(exchange{Question{From: g.Node, Addr: q.Addr, nonce: q.nonce}, answer, flags}))
 }
 
 func (g *Gossip) post(to string, message []byte) {
@@ -138,9 +138,8 @@ func (l *loop) expected(q Question) bool {
 
 // exchange is a question or an answer as it is sent, within memberlist's encryption.
 type exchange struct {
-	kind byte
 	Question
-	flags byte
+	kind, flags byte
 }
 
 const (
@@ -169,6 +168,6 @@ func decodeExchange(b []byte) (exchange, bool) {
 	}
 	end := fixed + int(b[fixed-1])
 	a, ok := netip.AddrFromSlice(b[end:])
-	x := exchange{b[1], Question{string(b[fixed:end]), a, binary.BigEndian.Uint64(b[3:])}, b[2]}
+	x := exchange{Question{string(b[fixed:end]), a, binary.BigEndian.Uint64(b[3:])}, b[1], b[2]}
 	return x, ok && (x.kind == question || x.kind == answer)
 }

@@ -121,7 +121,7 @@ func (m *members) send(name string, message []byte) {
 	n, known := m.node.alive[name]
 	m.node.mu.Unlock()
 	if known {
-		_ = m.SendToAddress(memberlist.Address{Addr: n.at.String()}, message) // who asks asks again
+		_ = m.SendToAddress(memberlist.Address{Addr: n.at.String()}, message) // whoever asks will ask again
 	}
 }
 
