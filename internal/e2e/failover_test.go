@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -64,6 +65,7 @@ func TestFailover(t *testing.T) {
 		}},
 	)
 	t.Run("Partition", func(t *testing.T) { partition(s.in(t)) })
+	t.Run("Deaf", func(t *testing.T) { deaf(s.in(t)) })
 }
 
 // leaves waits until a node announces nothing of the Service.
@@ -79,10 +81,10 @@ func (s *story) leaves(limit time.Duration, node string) {
 	})
 }
 
-// The announcer cannot hear the other speakers, nor they it: two may answer for a while. Afterwards one yields.
-func partition(s *story) {
-	s.settled()
-	host := s.Host(s.announcers()[s.both()[0]])
+// cutGossip drops what the speaker of a node says to the others, and they to it, until restore is called.
+func (s *story) cutGossip(node string) (restore func()) {
+	s.Helper()
+	host := s.Host(node)
 	var rules strings.Builder
 	rules.WriteString("add table inet partition\n")
 	for _, hook := range []string{"input", "output"} {
@@ -102,8 +104,41 @@ func partition(s *story) {
 	}
 	nft(rules.String())
 	s.Cleanup(func() { nft("add table inet partition\ndelete table inet partition\n") })
+	return func() { nft("delete table inet partition\n") }
+}
+
+// No speaker hears another for longer than one may be away, though all nodes go on. Nothing moves, neither then nor when they hear each
+// other again, one after the other.
+func deaf(s *story) {
+	s.settled()
+	before := s.announcers()
+	var unblock []func()
+	for _, node := range s.Nodes() {
+		unblock = append(unblock, s.cutGossip(node))
+	}
+	same := func() error {
+		if now := s.announcers(); !maps.Equal(before, now) {
+			return fmt.Errorf("%v announce, %v did before", now, before)
+		}
+		return s.heldByOne()
+	}
+	s.stays(75*second, "nothing moves while no speaker hears another", same)
+	for _, f := range unblock {
+		f()
+		s.stays(2*second, "nothing moves when they hear each other again", same)
+	}
+	s.stays(5*second, "nor afterwards", same)
+	for _, a := range s.both() {
+		s.served(a)
+	}
+}
+
+// The announcer cannot hear the other speakers, nor they it: two may answer for a while. Afterwards one yields.
+func partition(s *story) {
+	s.settled()
+	unblock := s.cutGossip(s.announcers()[s.both()[0]])
 	time.Sleep(3 * second)
-	nft("delete table inet partition\n")
+	unblock()
 	s.within(sudden, "one node answers again", s.heldByOne)
 	s.stays(second, "it is one", s.heldByOne)
 	for _, a := range s.both() {
