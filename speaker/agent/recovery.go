@@ -211,11 +211,15 @@ func (r *recovery) refute(a netip.Addr, h hint) (news bool) {
 }
 
 // insist has this node announce an address on, though its responder has fallen silent, as it was probing.
-func (r *recovery) insist(a netip.Addr) { r.insists[a]++ }
+func (r *recovery) insist(a netip.Addr) {
+	delete(r.doubted, a)
+	r.insists[a]++
+}
 
 // stay has this node announce an address, whatever another does.
 func (r *recovery) stay(a netip.Addr, h hint) (news bool) {
 	delete(r.hints, a)
+	delete(r.doubted, a)
 	if h.probing {
 		r.insist(a)
 	}
@@ -281,7 +285,7 @@ func (r *recovery) next() (next time.Time) {
 	}
 	for a, h := range r.hints {
 		next = earliest(next, h.next)
-		if !r.doubted[a] {
+		if !r.doubted[a] && !h.confirmed {
 			next = earliest(next, h.since.Add(hintFor))
 		}
 	}
@@ -296,9 +300,9 @@ func (r *recovery) next() (next time.Time) {
 // mode returns how an address is answered for that is to be in some mode.
 func (r *recovery) mode(a netip.Addr, m announce.Mode) announce.Mode {
 	switch {
-	case m == announce.Own && r.doubted[a] && r.insists[a] == 0:
+	case m == announce.Own && r.doubted[a]:
 		return announce.Fresh
-	case m == announce.Fresh && r.insists[a] > 0:
+	case m == announce.Fresh && r.insists[a] > 0 && !r.doubted[a]:
 		return announce.Own
 	default:
 		return m

@@ -191,6 +191,11 @@ func TestAnswered(t *testing.T) {
 				r.answered(a, "x", true, false, now) // was not asked
 				r.answered(a, tc.node, tc.answer.announces, tc.answer.returning, now)
 			}
+			now := at.Add(tc.after[len(tc.after)-1])
+			r.questions(now)
+			if r.expire(map[string]Peer{tc.node: {Presence: announce.Alive}}, now.Add(hintFor)); !r.next().IsZero() && r.next().Before(now) {
+				t.Errorf("%s: to be looked at again at %s, which was before %s", tc.reason, r.next(), now)
+			}
 			if got := r.elsewhere[a].node == tc.node; got != tc.leaves {
 				t.Errorf("%s: left to it: %t", tc.reason, got)
 			}
