@@ -11,13 +11,10 @@ import (
 // An L2 is one way to announce the addresses of some pools on layer 2.
 type L2 struct {
 	Name string
+	scope
 
-	pools         []string // sorted
-	poolSelectors selectors
-	nodes         selectors
-	services      selectors
-	interfaces    []string // sorted patterns
-	preferred     []preference
+	interfaces []string // sorted patterns
+	preferred  []preference
 }
 
 type preference struct {
@@ -25,71 +22,25 @@ type preference struct {
 	nodes  selectors
 }
 
-// parseL2Forms reads an advertisement or, if it cannot be read, the form in which it was last accepted; nil if there is none.
-func parseL2Forms(in *v1beta1.L2Advertisement) (*L2, []Problem) {
-	l, problems := parseL2(in)
-	if len(problems) == 0 {
-		return l, nil
-	}
-	if in.Status.AcceptedSpec == nil {
-		return nil, problems
-	}
-	former := *in
-	former.Spec = *in.Status.AcceptedSpec
-	if l, faults := parseL2(&former); len(faults) == 0 {
-		return l, noteFormer(problems)
-	}
-	return nil, problems
-}
-
-func parseL2(in *v1beta1.L2Advertisement) (*L2, []Problem) {
-	ref := Ref{L2Advertisement, in.Name}
-	l := &L2{
-		Name:       in.Name,
-		pools:      slices.Sorted(slices.Values(in.Spec.IPAddressPools)),
-		interfaces: slices.Sorted(slices.Values(in.Spec.Interfaces)),
-	}
-	var problems []Problem
-	fault := func(r Reason, err error) {
-		if err != nil {
-			problems = append(problems, Problem{ref, r, err.Error()})
-		}
-	}
-	var err error
-	l.poolSelectors, err = parseSelectors("ipAddressPoolSelectors", in.Spec.IPAddressPoolSelectors)
-	fault(InvalidSelector, err)
-	l.nodes, err = parseSelectors("nodeSelectors", in.Spec.NodeSelectors)
-	fault(InvalidSelector, err)
-	l.services, err = parseSelectors("serviceSelectors", in.Spec.ServiceSelectors)
-	fault(InvalidSelector, err)
-	for i := range in.Spec.PreferredNodeSelectors {
-		p := &in.Spec.PreferredNodeSelectors[i]
+func parseL2(name string, in *v1beta1.L2AdvertisementSpec) (*L2, []fault) {
+	l := &L2{Name: name, interfaces: slices.Sorted(slices.Values(in.Interfaces))}
+	var faults []fault
+	l.scope, faults = parseScope(scopeSpec{in.IPAddressPools, in.IPAddressPoolSelectors, in.NodeSelectors, in.ServiceSelectors})
+	for i := range in.PreferredNodeSelectors {
+		p := &in.PreferredNodeSelectors[i]
 		s, err := parseSelectors(fmt.Sprintf("preferredNodeSelectors[%d].preference", i), []v1beta1.LabelSelector{p.Preference})
-		fault(InvalidSelector, err)
+		if err != nil {
+			faults = append(faults, fault{InvalidSelector, err.Error()})
+		}
 		l.preferred = append(l.preferred, preference{int(p.Weight), s})
 	}
 	for _, pattern := range l.interfaces {
 		if _, err := path.Match(pattern, ""); err != nil {
-			fault(InvalidInterface, fmt.Errorf("interfaces: %q: %w", pattern, err))
+			faults = append(faults, fault{InvalidInterface, fmt.Sprintf("interfaces: %q: %s", pattern, err)})
 		}
 	}
-	return l, problems
+	return l, faults
 }
-
-// announces reports whether the advertisement is for a pool.
-func (l *L2) announces(p *Pool) bool {
-	if len(l.pools) == 0 && len(l.poolSelectors) == 0 {
-		return true
-	}
-	_, named := slices.BinarySearch(l.pools, p.Name)
-	return named || l.poolSelectors.any(p.labels)
-}
-
-// SelectsService reports whether the advertisement is for a Service, by its labels.
-func (l *L2) SelectsService(labels map[string]string) bool { return l.services.admit(labels) }
-
-// SelectsNode reports whether a node may announce, by its labels.
-func (l *L2) SelectsNode(labels map[string]string) bool { return l.nodes.admit(labels) }
 
 // Preference returns the sum of the weights that a node gets.
 func (l *L2) Preference(nodeLabels map[string]string) int {

@@ -109,13 +109,6 @@ func parseForms(in *v1beta1.IPAddressPool) (*Pool, []Problem) {
 	}
 }
 
-// noteFormer has problems say that the object stays in force as it was last accepted.
-func noteFormer(problems []Problem) []Problem {
-	last := &problems[len(problems)-1]
-	last.Message += "; until that is corrected, what was last accepted (status.acceptedSpec) stays in force"
-	return problems
-}
-
 // Contains reports whether an address belongs to the pool. One that merely
 // looks buggy does: a Service that holds it keeps it.
 func (p *Pool) Contains(a netip.Addr) bool { return p.set.Contains(a) }

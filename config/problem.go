@@ -24,6 +24,28 @@ const (
 	Overlap Reason = "Overlap"
 	// PoolNotFound: the object names a pool that does not exist.
 	PoolNotFound Reason = "PoolNotFound"
+	// InvalidPeer: a field of a BGPPeer cannot be used, alone or with the others.
+	InvalidPeer Reason = "InvalidPeer"
+	// PeerConflict: an older BGPPeer is the same router for the same nodes, or has another router ID there.
+	PeerConflict Reason = "PeerConflict"
+	// PeerNotFound: the object names a BGPPeer that does not exist, or is not in force.
+	PeerNotFound Reason = "PeerNotFound"
+	// InvalidProfile: a field of a BFDProfile cannot be used.
+	InvalidProfile Reason = "InvalidProfile"
+	// ProfileNotFound: the object names a BFDProfile that does not exist, or is not in force.
+	ProfileNotFound Reason = "ProfileNotFound"
+	// InvalidCommunity: a BGP community cannot be read.
+	InvalidCommunity Reason = "InvalidCommunity"
+	// CommunityNotFound: an alias is not defined.
+	CommunityNotFound Reason = "CommunityNotFound"
+	// DuplicateAlias: an alias is defined elsewhere already.
+	DuplicateAlias Reason = "DuplicateAlias"
+	// InvalidAggregation: addresses cannot be aggregated as asked for.
+	InvalidAggregation Reason = "InvalidAggregation"
+	// InvalidAttribute: an attribute of routes is out of range.
+	InvalidAttribute Reason = "InvalidAttribute"
+	// AttributeConflict: an older BGPAdvertisement has another attribute for the same routes.
+	AttributeConflict Reason = "AttributeConflict"
 )
 
 // What an object can be warned about, which is in force all the same. The same word is
@@ -48,8 +70,12 @@ type Kind string
 
 // The kinds that a Snapshot is built from.
 const (
-	IPAddressPool   Kind = "IPAddressPool"
-	L2Advertisement Kind = "L2Advertisement"
+	IPAddressPool        Kind = "IPAddressPool"
+	L2Advertisement      Kind = "L2Advertisement"
+	BGPPeerKind          Kind = "BGPPeer"
+	BGPAdvertisementKind Kind = "BGPAdvertisement"
+	BFDProfileKind       Kind = "BFDProfile"
+	CommunityKind        Kind = "Community"
 )
 
 // Ref names an object.

@@ -16,6 +16,12 @@ import (
 type Objects struct {
 	Pools            []v1beta1.IPAddressPool
 	L2Advertisements []v1beta1.L2Advertisement
+
+	BGPPeers          []v1beta1.BGPPeer
+	BGPAdvertisements []v1beta1.BGPAdvertisement
+	BFDProfiles       []v1beta1.BFDProfile
+	Communities       []v1beta1.Community
+
 	// Reserved is what the cluster uses itself, as far as is known. Nothing but warnings depends on it.
 	Reserved []Reserved
 }
@@ -25,6 +31,11 @@ type Objects struct {
 type Snapshot struct {
 	pools []*Pool // by name
 	l2    []*L2   // by name
+
+	peers   []*Peer             // by name; of age while they are read
+	bgp     []*BGPAdvertisement // the same
+	bfd     []*BFDProfile       // by name
+	aliases map[string]string   // of communities
 
 	// ranges maps addresses to pools: sorted by address and disjoint.
 	// Where a refused pool overlaps an accepted one, the accepted one has the address.
@@ -41,14 +52,7 @@ type ownedRange struct {
 func Build(o Objects) (*Snapshot, []Problem) {
 	s := &Snapshot{}
 	var problems []Problem
-	byAge := make([]*v1beta1.IPAddressPool, 0, len(o.Pools))
-	for i := range o.Pools {
-		byAge = append(byAge, o.Pools[i].DeepCopy())
-	}
-	slices.SortFunc(byAge, func(a, b *v1beta1.IPAddressPool) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-	for _, in := range byAge {
+	for _, in := range byAge(o.Pools) {
 		p, faults := parseForms(in)
 		s.pools = append(s.pools, p)
 		problems = append(problems, faults...)
@@ -56,8 +60,9 @@ func Build(o Objects) (*Snapshot, []Problem) {
 	problems = append(problems, s.own()...)
 	slices.SortFunc(s.pools, func(a, b *Pool) int { return cmp.Compare(a.Name, b.Name) })
 
-	for i := range o.L2Advertisements {
-		l, faults := parseL2Forms(o.L2Advertisements[i].DeepCopy())
+	for _, in := range byAge(o.L2Advertisements) {
+		l, faults := inForce(Ref{L2Advertisement, in.Name}, &in.Spec, in.Status.AcceptedSpec,
+			func(spec *v1beta1.L2AdvertisementSpec) (*L2, []fault) { return parseL2(in.Name, spec) })
 		if problems = append(problems, faults...); l == nil {
 			continue
 		}
@@ -66,6 +71,7 @@ func Build(o Objects) (*Snapshot, []Problem) {
 		}
 	}
 	slices.SortFunc(s.l2, func(a, b *L2) int { return cmp.Compare(a.Name, b.Name) })
+	problems = append(problems, s.bgpObjects(&o)...)
 	problems = append(problems, s.warn(o.Reserved)...)
 	sortProblems(problems)
 	return s, problems

@@ -37,6 +37,14 @@ func TestReference(t *testing.T) {
 			o.Pools = append(o.Pools, *object)
 		case *v1beta1.L2Advertisement:
 			o.L2Advertisements = append(o.L2Advertisements, *object)
+		case *v1beta1.BGPPeer:
+			o.BGPPeers = append(o.BGPPeers, *object)
+		case *v1beta1.BGPAdvertisement:
+			o.BGPAdvertisements = append(o.BGPAdvertisements, *object)
+		case *v1beta1.BFDProfile:
+			o.BFDProfiles = append(o.BFDProfiles, *object)
+		case *v1beta1.Community:
+			o.Communities = append(o.Communities, *object)
 		case *v1beta1.IPClaim: // has no part in the configuration
 		default:
 			t.Errorf("unexpected %T", object)
@@ -54,9 +62,13 @@ func TestReference(t *testing.T) {
 // TestReferenceIsComplete: every field that an operator may write is in the reference.
 func TestReferenceIsComplete(t *testing.T) {
 	specs := map[string]reflect.Type{
-		"IPAddressPool":   reflect.TypeFor[v1beta1.IPAddressPoolSpec](),
-		"IPClaim":         reflect.TypeFor[v1beta1.IPClaimSpec](),
-		"L2Advertisement": reflect.TypeFor[v1beta1.L2AdvertisementSpec](),
+		"BFDProfile":       reflect.TypeFor[v1beta1.BFDProfileSpec](),
+		"BGPAdvertisement": reflect.TypeFor[v1beta1.BGPAdvertisementSpec](),
+		"BGPPeer":          reflect.TypeFor[v1beta1.BGPPeerSpec](),
+		"Community":        reflect.TypeFor[v1beta1.CommunitySpec](),
+		"IPAddressPool":    reflect.TypeFor[v1beta1.IPAddressPoolSpec](),
+		"IPClaim":          reflect.TypeFor[v1beta1.IPClaimSpec](),
+		"L2Advertisement":  reflect.TypeFor[v1beta1.L2AdvertisementSpec](),
 	}
 	written := map[string]bool{}
 	for _, doc := range split(t, "reference.yaml", read(t, "reference.yaml")) {

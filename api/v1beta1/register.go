@@ -15,6 +15,10 @@ func AddToScheme(s *runtime.Scheme) error {
 		&IPAddressPool{}, &IPAddressPoolList{},
 		&IPClaim{}, &IPClaimList{},
 		&L2Advertisement{}, &L2AdvertisementList{},
+		&BGPPeer{}, &BGPPeerList{},
+		&BGPAdvertisement{}, &BGPAdvertisementList{},
+		&BFDProfile{}, &BFDProfileList{},
+		&Community{}, &CommunityList{},
 		&SpeakerStatus{}, &SpeakerStatusList{},
 		&AnnouncementSlice{}, &AnnouncementSliceList{},
 	)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 )
 
@@ -36,14 +36,19 @@ type Reconciler struct {
 
 // Reconcile judges all objects together, since what is wrong with one may be due to another.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	var pools v1beta1.IPAddressPoolList
-	var l2 v1beta1.L2AdvertisementList
 	reserved, err := r.reserved(ctx)
-	if err := errors.Join(err, r.Client.List(ctx, &pools), r.Client.List(ctx, &l2)); err != nil {
-		return reconcile.Result{}, fmt.Errorf("list the configuration: %w", err)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	all := config.Objects{Reserved: reserved}
+	objects := make([][]client.Object, len(kinds))
+	for i := range kinds {
+		if objects[i], err = kinds[i].read(ctx, r.Client, &all); err != nil {
+			return reconcile.Result{}, err
+		}
 	}
 
-	_, problems := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: l2.Items, Reserved: reserved})
+	snapshot, problems := config.Build(all)
 	byObject := map[config.Ref][]config.Problem{}
 	for _, p := range problems {
 		byObject[p.Ref] = append(byObject[p.Ref], p)
@@ -51,21 +56,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 
 	again := reconcile.Result{}
 	var errs []error
-	tell := func(o client.Object, problems []config.Problem) {
-		err := r.write(ctx, o, problems)
-		if apierrors.IsConflict(err) {
-			again.RequeueAfter = catchUp
-			return
+	for i := range kinds {
+		k := &kinds[i]
+		for _, o := range objects[i] {
+			switch err := r.write(ctx, k, o, snapshot, byObject[config.Ref{Kind: k.name, Name: o.GetName()}]); {
+			case apierrors.IsConflict(err):
+				again.RequeueAfter = catchUp
+			case err != nil:
+				errs = append(errs, err)
+			}
 		}
-		errs = append(errs, err)
-	}
-	for i := range pools.Items {
-		o := &pools.Items[i]
-		tell(o, byObject[config.Ref{Kind: config.IPAddressPool, Name: o.Name}])
-	}
-	for i := range l2.Items {
-		o := &l2.Items[i]
-		tell(o, byObject[config.Ref{Kind: config.L2Advertisement, Name: o.Name}])
 	}
 	return again, errors.Join(errs...)
 }
@@ -73,7 +73,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 // catchUp is how long a newer version of an object may be on its way here.
 const catchUp = 50 * time.Millisecond
 
-func (r *Reconciler) write(ctx context.Context, o client.Object, problems []config.Problem) error {
+// write tells an object of its problems, and notes the spec of one that has no faults: it stays in force should the next one have some.
+func (r *Reconciler) write(ctx context.Context, k *kind, o client.Object, snapshot *config.Snapshot, problems []config.Problem) error {
 	after, ok := o.DeepCopyObject().(client.Object)
 	if !ok {
 		return nil
@@ -81,8 +82,8 @@ func (r *Reconciler) write(ctx context.Context, o client.Object, problems []conf
 	changed := false
 	var told []metav1.Condition
 	for _, c := range judge(o, problems) {
-		before := meta.FindStatusCondition(*conditionsOf(o), c.Type)
-		if !meta.SetStatusCondition(conditionsOf(after), c) {
+		before := meta.FindStatusCondition(*k.conditions(o), c.Type)
+		if !meta.SetStatusCondition(k.conditions(after), c) {
 			continue
 		}
 		changed = true
@@ -90,7 +91,11 @@ func (r *Reconciler) write(ctx context.Context, o client.Object, problems []conf
 			told = append(told, c)
 		}
 	}
-	if changed = accept(after, problems) || changed; !changed {
+	faultless := !slices.ContainsFunc(problems, func(p config.Problem) bool { return !p.Reason.Warns() })
+	if faultless && k.accept(after, snapshot) {
+		changed = true
+	}
+	if !changed {
 		return nil
 	}
 	patch := client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})

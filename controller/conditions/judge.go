@@ -1,11 +1,8 @@
 package conditions
 
 import (
-	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -33,7 +30,7 @@ func judge(o client.Object, problems []config.Problem) []metav1.Condition {
 		Type: v1beta1.ConditionAccepted, ObservedGeneration: o.GetGeneration(),
 		Status: metav1.ConditionTrue, Reason: reasonAccepted, Message: "in force",
 	})}
-	if _, isPool := o.(*v1beta1.IPAddressPool); isPool {
+	if _, pool := o.(*v1beta1.IPAddressPool); pool {
 		out = append(out, condition(metav1.ConditionTrue, warnings, metav1.Condition{
 			Type: v1beta1.ConditionOverlapping, ObservedGeneration: o.GetGeneration(),
 			Status: metav1.ConditionFalse, Reason: reasonDistinct, Message: "no node, pod or cluster IP is known to have an address of this pool",
@@ -66,49 +63,5 @@ func newsworthy(before, now *metav1.Condition) bool {
 		return true
 	default:
 		return before.Status != now.Status || before.Reason != now.Reason
-	}
-}
-
-// complete reports whether an object has all conditions that it should have.
-func complete(o client.Object) bool {
-	for _, c := range judge(o, nil) {
-		if meta.FindStatusCondition(*conditionsOf(o), c.Type) == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// accept notes the spec of an object that has no faults, as that which stays in force should the next one have some, and reports
-// whether it was another.
-func accept(o client.Object, problems []config.Problem) bool {
-	if slices.ContainsFunc(problems, func(p config.Problem) bool { return !p.Reason.Warns() }) {
-		return false
-	}
-	switch o := o.(type) {
-	case *v1beta1.IPAddressPool:
-		return replace(&o.Status.AcceptedSpec, o.Spec.DeepCopy())
-	case *v1beta1.L2Advertisement:
-		return replace(&o.Status.AcceptedSpec, o.Spec.DeepCopy())
-	default:
-		return false
-	}
-}
-
-func replace[T any](accepted **T, now *T) bool {
-	before := *accepted
-	*accepted = now
-	return !equality.Semantic.DeepEqual(before, now)
-}
-
-// conditionsOf returns where an object keeps its conditions.
-func conditionsOf(o client.Object) *[]metav1.Condition {
-	switch o := o.(type) {
-	case *v1beta1.IPAddressPool:
-		return &o.Status.Conditions
-	case *v1beta1.L2Advertisement:
-		return &o.Status.Conditions
-	default:
-		return &[]metav1.Condition{} // there is no other kind
 	}
 }

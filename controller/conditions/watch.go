@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 )
@@ -32,12 +31,14 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{}}
 	})
-	edited := builder.WithPredicates(predicate.Or(
-		predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{},
-		predicate.NewPredicateFuncs(func(o client.Object) bool { return !complete(o) })))
-	return builder.ControllerManagedBy(mgr).Named("conditions").
-		Watches(&v1beta1.IPAddressPool{}, one, edited).
-		Watches(&v1beta1.L2Advertisement{}, one, edited).
+	b := builder.ControllerManagedBy(mgr).Named("conditions")
+	for i := range kinds {
+		k := &kinds[i]
+		b = b.Watches(k.object, one, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{},
+			predicate.NewPredicateFuncs(func(o client.Object) bool { return !k.complete(o) }))))
+	}
+	return b.
 		Watches(&corev1.Node{}, one, builder.WithPredicates(renumbered())).
 		WatchesRawSource(source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			if r.networked = r.hasServiceCIDRs(ctx); !r.networked {
