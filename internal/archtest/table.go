@@ -72,6 +72,7 @@ var Table = []Rule{
 	{Package: "speaker/status", Ours: []string{"api/v1beta1", "speaker/announce", "internal/kube", "internal/latest"}, Never: sockets},
 
 	// The drivers, which know the network and nothing of Kubernetes.
+	{Package: "speaker/bfd", Never: kubernetes},
 	{Package: "speaker/gossip", Ours: []string{"speaker/announce", "internal/latest"}, Never: kubernetes},
 	{Package: "speaker/link", Never: kubernetes},
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour", "internal/latest"}, Never: kubernetes},
