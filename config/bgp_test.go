@@ -2,6 +2,9 @@ package config
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -286,5 +289,20 @@ func TestDisjoint(t *testing.T) {
 	})
 	if certain == 0 {
 		t.Error("nothing was ever found to be disjoint")
+	}
+}
+
+// TestWellKnown: the custom resource definitions have the names of the well-known communities, of which no alias may have one.
+func TestWellKnown(t *testing.T) {
+	for _, file := range []string{"fairlead.io_communities.yaml", "fairlead.io_bgpadvertisements.yaml"} {
+		crd, err := os.ReadFile(filepath.Join("..", "manifests", "crd", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range wellKnown {
+			if !strings.Contains(string(crd), name) {
+				t.Errorf("%s does not have %s", file, name)
+			}
+		}
 	}
 }
