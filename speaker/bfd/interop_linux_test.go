@@ -289,3 +289,22 @@ func TestRouters(t *testing.T) {
 		})
 	}
 }
+
+// TestPortInUse has another BFD on the node: that is told, nothing else is harmed, and it ends with the other one.
+func TestPortInUse(t *testing.T) {
+	w := newWire(t)
+	first, _, stop := w.run(sessions(fast)[0])
+	_, status := w.all(first, Down)
+	w.eventually("the first sends", func() bool {
+		all := first.Observed()
+		return len(all) == 1 && all[0].Counters.Sent > 0 && all[0].Error == ""
+	}, status)
+	second, _, _ := w.run(sessions(fast)[0], sessions(fast)[3])
+	_, status = w.all(second, Down)
+	w.eventually("the second says why", func() bool {
+		all := second.Observed()
+		return len(all) == 2 && strings.HasPrefix(all[0].Error, "UDP port 3784 is in use: does another BFD") && all[1].Error == ""
+	}, status)
+	stop()
+	w.eventually("the second goes on", func() bool { return second.Observed()[0].Error == "" }, status)
+}
