@@ -287,10 +287,20 @@ func newPair(seed uint64, a, b Profile, fault func(string, ...any)) *pair {
 }
 
 func (p *pair) run(d time.Duration) {
-	for end := p.now.Add(d); p.now.Before(end); p.now = p.now.Add(ms) {
+	for end := p.now.Add(d); p.now.Before(end); {
 		for i := range p.ends {
 			p.step(i)
 		}
+		next := end
+		for i := range p.ends {
+			if due := p.ends[i].Next(); !due.IsZero() {
+				next = earlier(next, due)
+			}
+			for _, f := range p.wires[i] {
+				next = earlier(next, f.at)
+			}
+		}
+		p.now = earlier(end, p.now.Add(max(ms, next.Sub(p.now))))
 	}
 }
 
