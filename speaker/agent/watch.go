@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -85,8 +86,9 @@ func (a *Agent) kinds() []kind {
 	return []kind{
 		of(&v1beta1.IPAddressPool{}, func(p *v1beta1.IPAddressPool) func(*world) {
 			return func(w *world) {
-				if old := w.pools[p.Name]; old.UID != p.UID || old.Generation != p.Generation || !maps.Equal(old.Labels, p.Labels) {
-					w.pools[p.Name] = *p
+				old := w.pools[p.Name]
+				same := old.UID == p.UID && old.Generation == p.Generation && maps.Equal(old.Labels, p.Labels)
+				if w.pools[p.Name] = *p; !same || !reflect.DeepEqual(old.Status.AcceptedSpec, p.Status.AcceptedSpec) {
 					w.reconfigured()
 				}
 			}
@@ -95,8 +97,9 @@ func (a *Agent) kinds() []kind {
 		}),
 		of(&v1beta1.L2Advertisement{}, func(l *v1beta1.L2Advertisement) func(*world) {
 			return func(w *world) {
-				if old := w.l2[l.Name]; old.UID != l.UID || old.Generation != l.Generation {
-					w.l2[l.Name] = *l
+				old := w.l2[l.Name]
+				same := old.UID == l.UID && old.Generation == l.Generation
+				if w.l2[l.Name] = *l; !same || !reflect.DeepEqual(old.Status.AcceptedSpec, l.Status.AcceptedSpec) {
 					w.reconfigured()
 				}
 			}

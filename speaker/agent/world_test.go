@@ -226,3 +226,29 @@ func TestDecides(t *testing.T) {
 		}
 	})
 }
+
+// What was last accepted comes after the edit that it stands in for: the controller writes it when the edit is judged.
+func TestAcceptedSpecArrives(t *testing.T) {
+	a := testAgent(nil)
+	w := newWorld("node-1")
+	pool := &v1beta1.IPAddressPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 2}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24"}},
+	}
+	l2 := &v1beta1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 2}}
+	l2.Spec.IPAddressPools = []string{"main"}
+	for _, o := range []client.Object{pool, l2} {
+		if !a.see(w, o) {
+			t.Errorf("%T: a new object means nothing", o)
+		}
+		if a.see(w, o) {
+			t.Errorf("%T: the same object means something", o)
+		}
+	}
+	pool.Status.AcceptedSpec = pool.Spec.DeepCopy()
+	l2.Status.AcceptedSpec = l2.Spec.DeepCopy()
+	for _, o := range []client.Object{pool, l2} {
+		if !a.see(w, o) {
+			t.Errorf("%T: what was last accepted means nothing", o)
+		}
+	}
+}
