@@ -15,9 +15,9 @@ import (
 
 // A BGPAdvertisement is one way to announce the addresses of some pools by BGP.
 type BGPAdvertisement struct {
-	Name string
 	scope
 
+	Name string
 	// LocalPref and MED are nil where nothing is said of them.
 	LocalPref, MED *uint32
 	// Prepend is how many times more the own AS number is in the path.
@@ -99,7 +99,7 @@ func (s *Snapshot) parseBGP(name string, in *v1beta1.BGPAdvertisementSpec) (*BGP
 		if n == nil {
 			return nil
 		}
-		v := uint32(number(InvalidAttribute, field, *n, 0, math.MaxUint32)) //nolint:gosec // what does not fit is a fault
+		v := uint32(number(InvalidAttribute, field, *n, 0, math.MaxUint32))
 		return &v
 	}
 	a.length = length("aggregationLength", in.AggregationLength, hostLength)
@@ -172,7 +172,7 @@ func (a *BGPAdvertisement) prepend() *uint32 {
 	if a.Prepend == 0 {
 		return nil
 	}
-	n := uint32(a.Prepend) //nolint:gosec // it is at most maxPrepend
+	n := uint32(a.Prepend)
 	return &n
 }
 

@@ -87,8 +87,6 @@ func TestCommunities(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func ad(name string, age time.Duration, spec v1beta1.BGPAdvertisementSpec) v1beta1.BGPAdvertisement {
 	return v1beta1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(birth.Add(-age))}, Spec: spec}
 }
@@ -128,7 +126,7 @@ func TestBGPAdvertisements(t *testing.T) {
 		"Conflict": {"all peers, all nodes, all pools", []v1beta1.BGPAdvertisement{ad("b", 0, prefer(200, nil)), a}, []string{"a", "b"}, differs(both)},
 		"Unsaid":   {"who says nothing contradicts nobody", []v1beta1.BGPAdvertisement{ad("b", 0, spec{}), a}, []string{"a", "b"}, nil},
 		"Lengths": {"other prefixes", []v1beta1.BGPAdvertisement{
-			ad("b", 0, prefer(200, func(s *spec) { s.AggregationLength, s.AggregationLengthV6 = ptr(int32(28)), ptr(int32(64)) })), a}, []string{"a", "b"}, nil},
+			ad("b", 0, prefer(200, func(s *spec) { s.AggregationLength, s.AggregationLengthV6 = new(int32(28)), new(int32(64)) })), a}, []string{"a", "b"}, nil},
 		"Peers": {"other peers", []v1beta1.BGPAdvertisement{
 			ad("b", 0, prefer(200, func(s *spec) { s.Peers = []string{"r1"} })), ad("a", time.Hour, prefer(100, func(s *spec) { s.Peers = []string{"r2"} }))},
 			[]string{"a", "b"}, nil},
@@ -160,12 +158,12 @@ func TestBGPAdvertisements(t *testing.T) {
 		"NoPool": {"the other pools are announced", []v1beta1.BGPAdvertisement{ad("b", 0, spec{IPAddressPools: []string{"x", "p"}})}, []string{"b"},
 			fault(PoolNotFound, "no pool is called x; the rest is in force")},
 		"TooWide": {"a prefix that no pool has in it", []v1beta1.BGPAdvertisement{
-			ad("b", 0, spec{IPAddressPools: []string{"p"}, AggregationLength: ptr(int32(23))})}, []string{"b"},
+			ad("b", 0, spec{IPAddressPools: []string{"p"}, AggregationLength: new(int32(23))})}, []string{"b"},
 			fault(InvalidAggregation, "no IPv4 prefix of length 23 is within pool p: its addresses are announced by longer ones")},
 		"ServicesInAggregate": {"an aggregate is for all of them", []v1beta1.BGPAdvertisement{
-			ad("b", 0, spec{AggregationLength: ptr(int32(24)), ServiceSelectors: expression("tier", "Exists")})}, nil,
+			ad("b", 0, spec{AggregationLength: new(int32(24)), ServiceSelectors: expression("tier", "Exists")})}, nil,
 			fault(InvalidAggregation, "serviceSelectors cannot be used with aggregationLength or aggregationLengthV6: an aggregate is for all Services in it")},
-		"OutOfRange": {"what the API server refuses too", []v1beta1.BGPAdvertisement{ad("b", 0, spec{MED: ptr(int64(1 << 32)), ASPathPrepend: 17})}, nil,
+		"OutOfRange": {"what the API server refuses too", []v1beta1.BGPAdvertisement{ad("b", 0, spec{MED: new(int64(1 << 32)), ASPathPrepend: 17})}, nil,
 			append(fault(InvalidAttribute, "asPathPrepend: 17 is not between 0 and 16"), fault(InvalidAttribute, "med: 4294967296 is not between 0 and 4294967295")...)},
 	}
 	for name, tc := range cases {

@@ -10,9 +10,9 @@ import (
 
 // An L2 is one way to announce the addresses of some pools on layer 2.
 type L2 struct {
-	Name string
 	scope
 
+	Name       string
 	interfaces []string // sorted patterns
 	preferred  []preference
 }

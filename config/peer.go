@@ -87,7 +87,7 @@ const (
 
 // Bounds of what BGP can say.
 const (
-	maxSeconds     = math.MaxUint16 * time.Second
+	maxTime        = math.MaxUint16 * time.Second
 	minHoldTime    = 3 * time.Second    // RFC 4271, section 4.2
 	maxRestartTime = 4095 * time.Second // twelve bits: RFC 4724, section 3
 	maxHops        = 254
@@ -96,7 +96,7 @@ const (
 // peerReader collects what is wrong with a BGPPeer.
 type peerReader struct{ faults []fault }
 
-func (r *peerReader) fault(format string, args ...any) {
+func (r *peerReader) faultf(format string, args ...any) {
 	r.faults = append(r.faults, fault{InvalidPeer, fmt.Sprintf(format, args...)})
 }
 
@@ -129,7 +129,7 @@ func parsePeer(name string, in *v1beta1.BGPPeerSpec) (*Peer, []fault) {
 
 func (r *peerReader) asn(field string, n int64) uint32 {
 	if n < 0 || n > math.MaxUint32 {
-		r.fault("%s: %d is not an AS number", field, n)
+		r.faultf("%s: %d is not an AS number", field, n)
 		return 0
 	}
 	return uint32(n)
@@ -137,7 +137,7 @@ func (r *peerReader) asn(field string, n int64) uint32 {
 
 func (r *peerReader) number(field string, n, least, most int32) int {
 	if n < least || n > most {
-		r.fault("%s: %d is not between %d and %d", field, n, least, most)
+		r.faultf("%s: %d is not between %d and %d", field, n, least, most)
 	}
 	return int(n)
 }
@@ -148,7 +148,7 @@ func (r *peerReader) addr(field, s string) netip.Addr {
 	}
 	a, err := parseAddr(s)
 	if err != nil {
-		r.fault("%s: %q is not an IP address", field, s)
+		r.faultf("%s: %q is not an IP address", field, s)
 		return netip.Addr{}
 	}
 	return a
@@ -161,28 +161,28 @@ func (r *peerReader) seconds(field string, in *metav1.Duration, absent, least, m
 	}
 	d := in.Duration
 	if d < least || d > most || d%time.Second != 0 {
-		r.fault("%s: %s is not whole seconds between %s and %s", field, d, least, most)
+		r.faultf("%s: %s is not whole seconds between %s and %s", field, d, least, most)
 	}
 	return d
 }
 
 // timers reads all times. Of hold time and keepalive, one follows from the other.
 func (r *peerReader) timers(p *Peer, in *v1beta1.BGPPeerSpec) {
-	p.ConnectTime = r.seconds("connectTime", in.ConnectTime, defaultConnectTime, time.Second, maxSeconds)
+	p.ConnectTime = r.seconds("connectTime", in.ConnectTime, defaultConnectTime, time.Second, maxTime)
 	if g := in.GracefulRestart; g != nil {
 		p.RestartTime = r.seconds("gracefulRestart.restartTime", g.RestartTime, defaultRestartTime, time.Second, maxRestartTime)
 	}
 	hold := defaultHoldTime
 	if in.KeepaliveTime != nil {
-		hold = min(keepalives*max(in.KeepaliveTime.Duration, 0), maxSeconds) // of 0: never sent, never missed
+		hold = min(keepalives*max(in.KeepaliveTime.Duration, 0), maxTime) // of 0: never sent, never missed
 	}
-	p.HoldTime = r.seconds("holdTime", in.HoldTime, hold, 0, maxSeconds)
+	p.HoldTime = r.seconds("holdTime", in.HoldTime, hold, 0, maxTime)
 	if p.HoldTime > 0 && p.HoldTime < minHoldTime {
-		r.fault("holdTime: %s is not 0s, nor at least %s", p.HoldTime, minHoldTime)
+		r.faultf("holdTime: %s is not 0s, nor at least %s", p.HoldTime, minHoldTime)
 	}
-	p.Keepalive = r.seconds("keepaliveTime", in.KeepaliveTime, (p.HoldTime / keepalives).Truncate(time.Second), 0, maxSeconds)
+	p.Keepalive = r.seconds("keepaliveTime", in.KeepaliveTime, (p.HoldTime / keepalives).Truncate(time.Second), 0, maxTime)
 	if p.Keepalive > p.HoldTime {
-		r.fault("keepaliveTime: %s is longer than holdTime, %s", p.Keepalive, p.HoldTime)
+		r.faultf("keepaliveTime: %s is longer than holdTime, %s", p.Keepalive, p.HoldTime)
 	}
 }
 
@@ -199,7 +199,7 @@ func (r *peerReader) families(p *Peer, in []v1beta1.AddressFamily) {
 		case v1beta1.IPv6Unicast:
 			p.IPv6Unicast = true
 		default:
-			r.fault("addressFamilies: %q is neither %s nor %s", f, v1beta1.IPv4Unicast, v1beta1.IPv6Unicast)
+			r.faultf("addressFamilies: %q is neither %s nor %s", f, v1beta1.IPv4Unicast, v1beta1.IPv6Unicast)
 		}
 	}
 }
@@ -209,25 +209,25 @@ func (r *peerReader) who(p *Peer) {
 	switch p.Dynamic {
 	case "", v1beta1.InternalASN, v1beta1.ExternalASN:
 	default:
-		r.fault("dynamicASN: %q is neither %s nor %s", p.Dynamic, v1beta1.InternalASN, v1beta1.ExternalASN)
+		r.faultf("dynamicASN: %q is neither %s nor %s", p.Dynamic, v1beta1.InternalASN, v1beta1.ExternalASN)
 	}
 	if p.MyASN == 0 {
-		r.fault("myASN: 0 is not an AS number")
+		r.faultf("myASN: 0 is not an AS number")
 	}
 	if (p.PeerASN == 0) == (p.Dynamic == "") {
-		r.fault("exactly one of peerASN and dynamicASN must be set")
+		r.faultf("exactly one of peerASN and dynamicASN must be set")
 	}
 	if p.LocalASN != 0 && (p.Internal() || p.LocalASN == p.MyASN || p.LocalASN == p.PeerASN) {
-		r.fault("localASN: it is for external peers, and must differ from myASN and peerASN")
+		r.faultf("localASN: it is for external peers, and must differ from myASN and peerASN")
 	}
 	if p.MultiHop && p.Internal() {
-		r.fault("ebgpMultiHop: it is for external peers")
+		r.faultf("ebgpMultiHop: it is for external peers")
 	}
 	if p.MultiHop && p.TTLSecurity > 0 {
-		r.fault("ttlSecurity and ebgpMultiHop exclude each other")
+		r.faultf("ttlSecurity and ebgpMultiHop exclude each other")
 	}
 	if p.RouterID.IsValid() && (!p.RouterID.Is4() || p.RouterID.IsUnspecified()) {
-		r.fault("routerID: %s does not have the form of an IPv4 address, or is 0.0.0.0", p.RouterID)
+		r.faultf("routerID: %s does not have the form of an IPv4 address, or is 0.0.0.0", p.RouterID)
 	}
 }
 
@@ -236,20 +236,20 @@ func (r *peerReader) where(p *Peer) {
 	a := p.Address
 	switch {
 	case a.IsValid() == (p.Interface != ""):
-		r.fault("exactly one of peerAddress and interface must be set")
+		r.faultf("exactly one of peerAddress and interface must be set")
 	case p.Interface != "":
 		if strings.ContainsAny(p.Interface, "/%*?[]\\ ") {
-			r.fault("interface: %q is not the name of a network interface", p.Interface)
+			r.faultf("interface: %q is not the name of a network interface", p.Interface)
 		}
 		if p.Source.IsValid() || p.MultiHop {
-			r.fault("interface: sourceAddress and ebgpMultiHop need peerAddress")
+			r.faultf("interface: sourceAddress and ebgpMultiHop need peerAddress")
 		}
 	case a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		r.fault("peerAddress: %s is not the address of one router", a)
+		r.faultf("peerAddress: %s is not the address of one router", a)
 	case a.Is6() && a.IsLinkLocalUnicast():
-		r.fault("peerAddress: %s is link-local: name the interface instead", a)
+		r.faultf("peerAddress: %s is link-local: name the interface instead", a)
 	case p.Source.IsValid() && FamilyOf(p.Source) != FamilyOf(a):
-		r.fault("sourceAddress: %s is not of the family of peerAddress", p.Source)
+		r.faultf("sourceAddress: %s is not of the family of peerAddress", p.Source)
 	}
 }
 

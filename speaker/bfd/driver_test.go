@@ -178,7 +178,7 @@ func TestDrivers(t *testing.T) {
 		// The first that is said at the end is lost.
 		lost := false
 		e.mu.Lock()
-		e.lose = func(from netip.Addr, p Packet) bool {
+		e.lose = func(_ netip.Addr, p Packet) bool {
 			first := p.State == AdminDown && !lost
 			lost = lost || first
 			return first

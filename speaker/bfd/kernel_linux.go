@@ -130,7 +130,7 @@ func (k kernel) dial(s Session) (sender, error) {
 		at = at.WithZone(s.device())
 	}
 	const ports = lastSource - firstSource + 1
-	first := rand.IntN(ports)
+	first := rand.IntN(ports) //nolint:gosec // any will do
 	for try := range ports {
 		conn, err := open(s.Peer.Is6(), netip.AddrPortFrom(at, uint16(firstSource+(first+try)%ports)), s.Interface)
 		if errors.Is(err, unix.EADDRINUSE) {

@@ -158,14 +158,14 @@ func TestSending(t *testing.T) {
 					m.Receive(epoch, p)
 				}
 				for now := epoch; now.Before(epoch.Add(3 * time.Second)); now = now.Add(ms) {
-					m.prompt = m.prompt && now == epoch
+					m.prompt = m.prompt && now.Equal(epoch)
 					if _, ok := m.Send(now, random); ok && now != epoch {
 						if at := now.Sub(epoch); tc.none || at < tc.from || at > tc.to {
 							t.Errorf("%s: sent after %s", tc.reason, at)
 						}
 						return
 					}
-					if now == epoch {
+					if now.Equal(epoch) {
 						m.sent = epoch
 						m.jitter = jitter(m.profile, random)
 					}
@@ -276,8 +276,9 @@ type pair struct {
 }
 
 type flight struct {
-	at time.Time
 	Packet
+
+	at time.Time
 }
 
 func newPair(seed uint64, a, b Profile, fault func(string, ...any)) *pair {
@@ -357,7 +358,7 @@ func (p *pair) carry(to int, packet Packet) {
 			if p.late > 0 {
 				at = at.Add(time.Duration(p.rand.Int64N(int64(p.late))))
 			}
-			p.wires[to] = append(p.wires[to], flight{at, read})
+			p.wires[to] = append(p.wires[to], flight{read, at})
 		}
 		if p.rand.Float64() >= p.again {
 			return
@@ -446,8 +447,9 @@ func TestGoodbye(t *testing.T) {
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type event struct {
-			at time.Time
 			Packet
+
+			at time.Time
 		}
 		var history []event
 		m := NewMachine(1, fast)
@@ -458,7 +460,7 @@ func TestModel(t *testing.T) {
 			p := heard(State(rapid.IntRange(0, 3).Draw(t, "state")))
 			p.Multiplier = uint8(rapid.IntRange(1, 4).Draw(t, "multiplier"))
 			p.DesiredMinTx = time.Duration(rapid.IntRange(1, 300).Draw(t, "tx")) * ms
-			history = append(history, event{now, p})
+			history = append(history, event{p, now})
 			m.Receive(now, p)
 
 			state := Down

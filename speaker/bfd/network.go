@@ -23,9 +23,9 @@ type network interface {
 	// listen hears the packets to a port, of one family, on all interfaces.
 	listen(at endpoint) (listener, error)
 	// dial sends what belongs to one session.
-	dial(Session) (sender, error)
+	dial(s Session) (sender, error)
 	// index is that of the interface that a session is bound to, zero if it is to none.
-	index(Session) (int, error)
+	index(s Session) (int, error)
 }
 
 type listener interface {
@@ -35,7 +35,7 @@ type listener interface {
 }
 
 type sender interface {
-	send([]byte) error
+	send(packet []byte) error
 	Close() error
 }
 
@@ -70,7 +70,7 @@ type fault struct {
 	err      error
 }
 
-func random() float64 { return mathrand.Float64() }
+func random() float64 { return mathrand.Float64() } //nolint:gosec // jitter need not be hard to guess
 
 // number returns a discriminator that is hard to guess (RFC 5880 section 6.8.1): who knows it can speak for the peer.
 func number() uint32 {
