@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,7 @@ type member struct {
 	segment int
 	heals   uint64
 	gone    map[string]bool
-	last    *Decided
+	last    atomic.Pointer[Decided] // the Agent's goroutine stores it
 	// task is what it does about the address, and mute that the responder has fallen silent, as it heard another.
 	task  announce.Task
 	mute  bool
@@ -59,7 +60,7 @@ func newCluster(t *testing.T, names ...string) *cluster {
 		m := &member{c: c, name: name, segment: 1, gone: map[string]bool{}}
 		m.Agent = New(Options{
 			Node: name, Class: kube.NewClass(), Namespace: "fairlead-system", Service: "speaker",
-			Apply: func(d Decided) { m.last = &d }, Duplicate: func(string) {},
+			Apply: func(d Decided) { m.last.Store(&d) }, Duplicate: func(string) {},
 			Seen: func(announce.Key, *metav1.Condition, map[netip.Addr][]string, []netip.Addr) {},
 			Ask: func(node string, a netip.Addr) {
 				other := c.member(node)
@@ -167,11 +168,12 @@ func (m *member) announces() bool { return m.speaks() && m.task.Mode.Announced()
 
 // turn does as a responder does when it is told what to do.
 func (m *member) turn() {
-	if m.last == nil {
+	last := m.last.Load()
+	if last == nil {
 		return
 	}
 	var now announce.Task
-	for _, t := range m.last.Tasks {
+	for _, t := range last.Tasks {
 		now = t
 	}
 	was := m.task
@@ -185,10 +187,10 @@ func (m *member) turn() {
 	case !was.Addr.IsValid() || !was.Mode.Announced() || m.mute && (was.Mode != now.Mode || was.Insists != now.Insists):
 		m.mute = false
 		m.claim(now.Mode == announce.Fresh)
-	case m.last.Again != m.again, !m.next.After(time.Now()):
+	case last.Again != m.again, !m.next.After(time.Now()):
 		m.claim(false)
 	}
-	m.again = m.last.Again
+	m.again = last.Again
 }
 
 // claim has the others hear of the address. Probing, it hears first of one that announces it.
@@ -243,7 +245,7 @@ func min2(a, b time.Time) time.Time {
 
 // writes has the member record that it announces, if the API server says otherwise.
 func (m *member) writes() {
-	wants := m.last != nil && m.task.Addr.IsValid() && m.task.Mode.Announced() && m.c.record[0] != m.name
+	wants := m.last.Load() != nil && m.task.Addr.IsValid() && m.task.Mode.Announced() && m.c.record[0] != m.name
 	switch {
 	case !wants || !m.c.api || m.segment != 1:
 		m.write = time.Time{}
@@ -288,10 +290,12 @@ func (c *cluster) note(what string) {
 
 // move puts nodes on segments.
 func (c *cluster) move(segments ...int) {
+	was := make([]int, len(segments))
+	for i, m := range c.nodes { // before any Agent goes on, which asks who is reached
+		was[i], m.segment = m.segment, segments[i]
+	}
 	for i, m := range c.nodes {
-		was := m.segment
-		m.segment = segments[i]
-		if (was == 0) != (m.segment == 0) {
+		if (was[i] == 0) != (m.segment == 0) {
 			m.plug(m.segment != 0)
 		}
 	}
