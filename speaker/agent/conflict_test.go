@@ -2,6 +2,7 @@ package agent
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,7 @@ func both(f ...func(*running)) func(*running) {
 	return func(r *running) {
 		all := make(chan struct{})
 		r.post(func(*world) { <-all })
+		synctest.Wait() // it waits, and takes what follows all at once
 		for _, f := range f {
 			f(r)
 		}
