@@ -3,11 +3,13 @@ package kube
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -37,9 +39,19 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	m.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
 	m.Add(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), meta.RESTScopeRoot) // since Kubernetes 1.33
 	m.Add(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), meta.RESTScopeNamespace)
-	m.Add(v1beta1.GroupVersion.WithKind("IPClaim"), meta.RESTScopeNamespace)
-	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "SpeakerStatus", "AnnouncementSlice"} {
-		m.Add(v1beta1.GroupVersion.WithKind(kind), meta.RESTScopeRoot)
+	ours := runtime.NewScheme()
+	if err := v1beta1.AddToScheme(ours); err != nil {
+		return nil, fmt.Errorf("register Fairlead's kinds: %w", err)
+	}
+	for kind, t := range ours.KnownTypes(v1beta1.GroupVersion) {
+		if _, object := reflect.New(t).Interface().(metav1.Object); !object { // lists and options
+			continue
+		}
+		scope := meta.RESTScopeRoot
+		if kind == "IPClaim" {
+			scope = meta.RESTScopeNamespace
+		}
+		m.Add(v1beta1.GroupVersion.WithKind(kind), scope)
 	}
 	return m, nil
 }
