@@ -96,27 +96,38 @@ func (h *history) inspect() {
 	}
 }
 
-// checkPools judges who is accepted: whoever has no address of an older one that is, and some left.
+// checkPools judges who is accepted: whoever has no address of an older one that is in force, and some left. Of the others, what was last
+// accepted stays in force if it can; that becomes the spec here.
 func (sc *scene) checkPools() []string {
 	var faults []string
 	taken := map[netip.Addr]bool{}
+	judge := func(p *v1beta1.IPAddressPool) string {
+		usable, overlaps := false, false
+		for a := range membersOf(p) {
+			usable, overlaps = usable || assignable(p, a), overlaps || taken[a]
+		}
+		switch {
+		case !usable:
+			return "NoAddresses"
+		case overlaps:
+			return "Overlap"
+		default:
+			return "Accepted"
+		}
+	}
 	for i := range sc.pools {
 		p := &sc.pools[i]
-		members := membersOf(p)
-		usable := false
-		want := "Accepted"
-		for a := range members {
-			usable = usable || assignable(p, a)
-			if taken[a] {
-				want = "Overlap"
+		want := judge(p)
+		sc.good[p.Name] = want == "Accepted"
+		if former := p.Status.AcceptedSpec; want != "Accepted" && former != nil {
+			as := p.DeepCopy()
+			as.Spec = *former
+			if judge(as) == "Accepted" {
+				p.Spec, sc.good[p.Name] = *former, true
 			}
 		}
-		if !usable {
-			want = "NoAddresses"
-		}
-		if want == "Accepted" {
-			sc.good[p.Name] = true
-			for a := range members {
+		if sc.good[p.Name] {
+			for a := range membersOf(p) {
 				taken[a] = true
 			}
 		}

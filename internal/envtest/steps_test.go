@@ -101,8 +101,9 @@ func service(name string, options ...serviceOption) step {
 		status := svc.Status
 		s.must(s.api.Create(s.Context(), svc))
 		if len(status.LoadBalancer.Ingress) > 0 || len(status.Conditions) > 0 {
+			before := svc.DeepCopy()
 			svc.Status = status
-			s.must(s.api.Status().Update(s.Context(), svc))
+			s.must(s.api.Status().Patch(s.Context(), svc, client.MergeFrom(before))) // a controller may have written meanwhile
 		}
 	}
 }

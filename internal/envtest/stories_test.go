@@ -418,7 +418,7 @@ func TestStories(t *testing.T) {
 				pool("b", "192.0.2.9-192.0.2.12"), poolIs("b", "Overlap"), counts("b", 0, 0, 4, 0, 0, 0),
 				pool("c", "192.0.2.20", exclude("192.0.2.20")), poolIs("c", "NoAddresses"),
 				service("refused", fromPool("b")), lacks("refused", "PoolRefused"),
-				pool("d", "192.0.2.40-192.0.2.30"), poolIs("d", "InvalidAddresses"),
+				pool("d", "fd00::9-fd00::1"), poolIs("d", "InvalidAddresses"),
 				advertisement("all"), advertisementIs("all", "Accepted"),
 				advertisement("some", "a", "z"), advertisementIs("some", "PoolNotFound"),
 				pool("z", "203.0.113.1"), advertisementIs("some", "Accepted"),

@@ -89,7 +89,7 @@ func (w *witness) see(svc *corev1.Service, deleted bool) {
 			continue
 		}
 		delete(w.holders[a], svc.UID)
-		if !deleted && !w.touched[key] && !w.uncovered[a] && !w.left[membership{view.Pool, a}] {
+		if !deleted && !w.touched[key] && w.covered(a) && !w.uncovered[a] && !w.left[membership{view.Pool, a}] && !w.waitsForAnother(&view, a) {
 			w.accusef("Service %s lost %s, which is in a pool, and asked for nothing else", svc.Name, a)
 		}
 	}
@@ -106,6 +106,18 @@ func (w *witness) see(svc *corev1.Service, deleted bool) {
 		w.holders[a][svc.UID] = view
 	}
 	w.shown[svc.UID] = now
+}
+
+// waitsForAnother reports whether a Service asks for another address than one: it may have kept that one until it can have what it
+// asks for, however long.
+func (w *witness) waitsForAnother(s *kube.Service, a netip.Addr) bool {
+	for name, p := range w.pools { // of two that have it, one is refused
+		if s.Pool != "" && name != s.Pool && membersOf(p)[a] {
+			return true
+		}
+	}
+	rival := func(o netip.Addr) bool { return o.Is4() == a.Is4() }
+	return slices.ContainsFunc(s.IPs, rival) && !slices.Contains(s.IPs, a)
 }
 
 // share reports whether two Services may show one address.
