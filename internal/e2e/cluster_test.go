@@ -25,7 +25,10 @@ import (
 // cluster is a lab with Fairlead on it.
 type cluster struct {
 	*lab.Lab
+
 	api client.Client
+	// stories counts those that have had addresses of their own.
+	stories int
 }
 
 // dump writes what one would look at first when a story has failed.
@@ -51,9 +54,7 @@ type story struct {
 	base int
 }
 
-// stories counts those told so far. Their addresses begin past those of the nodes.
-var stories int
-
+// firstBase is past the addresses of the nodes.
 const firstBase = 20
 
 // own puts the story's own addresses in place of those that its text speaks of.
@@ -66,8 +67,8 @@ func (s *story) own(text string) string {
 // block returns the first of the story's own addresses. A story that speaks of none has none.
 func (s *story) block() int {
 	if s.base == 0 {
-		s.base = firstBase + 9*stories
-		stories++
+		s.base = firstBase + 9*s.stories
+		s.stories++
 		if s.base+8 > 250 {
 			s.Fatal("too many stories for the addresses that the lab has to give")
 		}
