@@ -90,7 +90,7 @@ func run(ctx context.Context, o options) error {
 			&corev1.Service{}:            {Transform: kube.TrimToAnnounce},
 			&corev1.Node{}:               {Transform: kube.TrimNode},
 			&discoveryv1.EndpointSlice{}: {Transform: kube.TrimEndpointSlice},
-			&corev1.Secret{}:             kube.OnlyGossipSecret(o.namespace),
+			&corev1.Secret{}:             kube.OwnSecrets(o.namespace),
 		}},
 	})
 	if err != nil {

@@ -315,7 +315,7 @@ func TestNodeSelection(t *testing.T) {
 	})
 	s.handedOver(p.stop())
 	s.kubectl("delete", "l2advertisement", "all")
-	s.within(5*second, "the frequent mistake", s.says("web", v1beta1.ServiceConditionAnnounced, "NoAdvertisement", "no L2Advertisement is for pool main and this Service"))
+	s.within(5*second, "the frequent mistake", s.says("web", v1beta1.ServiceConditionAnnounced, "NoAdvertisement", "no L2Advertisement or BGPAdvertisement is for pool main and this Service"))
 }
 
 // kube-proxy in iptables mode.

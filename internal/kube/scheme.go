@@ -44,7 +44,7 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 		return nil, fmt.Errorf("register Fairlead's kinds: %w", err)
 	}
 	for kind, t := range ours.KnownTypes(v1beta1.GroupVersion) {
-		if _, object := reflect.New(t).Interface().(metav1.Object); !object { // lists and options
+		if _, object := reflect.TypeAssert[metav1.Object](reflect.New(t)); !object { // lists and options
 			continue
 		}
 		scope := meta.RESTScopeRoot

@@ -36,6 +36,10 @@ type Decided struct {
 	Key []byte
 	// Conflicts are the addresses that hosts outside of the cluster use, as this node has found, sorted.
 	Conflicts []kube.Conflict
+	// BGP are the routers that this node is to have sessions with, by name, and Routes what it announces there that has changed
+	// since the last decision.
+	BGP    []BGPPeer
+	Routes []announce.Route
 	// Again grows when all that is announced is to be announced again.
 	Again uint64
 }
@@ -65,6 +69,8 @@ type Options struct {
 	IgnoreExclude bool
 	// YieldCordoned: a node that is cordoned hands over what it announces.
 	YieldCordoned bool
+	// Drain is for how long a node that is to lose what it announces says so to routers (RFC 8326) before it withdraws its routes.
+	Drain time.Duration
 	// Namespace and Service name the headless Service whose endpoints are the speakers.
 	Namespace, Service string
 	Log                logr.Logger
@@ -144,7 +150,7 @@ func (a *Agent) open(w *world) {
 
 // decide owns the world and the plan: it takes changes and decides whenever they mean something.
 func (a *Agent) decide(ctx context.Context) {
-	w, p := newWorld(a.Node), newPlan(a.Node)
+	w, p := newWorld(a.Node), newPlan(a.Node, a.Drain)
 	w.announces = p.announces
 	synced := a.synced
 	var over <-chan time.Time
@@ -202,6 +208,7 @@ func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	w.recovery.note(p.tasks)
 	d.Tasks = p.work(&w.recovery)
 	d.Self, d.Peers = w.addresses()
+	d.BGP, d.Routes = w.peers(p.routing.table.Peers()), p.routes
 	d.Isolated = w.recovery.isolated
 	return d
 }

@@ -107,7 +107,7 @@ func TestPresence(t *testing.T) {
 // The key that the speakers use is the last one that could be used.
 func TestKey(t *testing.T) {
 	a, w := testAgent(nil), newWorld("node-1")
-	const aSecret = 4
+	const aSecret = 8
 	for _, step := range []struct {
 		reason  string
 		do      func() bool

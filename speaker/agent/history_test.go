@@ -26,7 +26,7 @@ import (
 // changed, the plan is what a decision about everything comes to.
 func TestHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := history{T: t, a: testAgent(nil), w: newWorld("node-1"), p: newPlan("node-1"), now: time.Unix(1_000_000, 0)}
+		h := history{T: t, a: testAgent(nil), w: newWorld("node-1"), p: newPlan("node-1", time.Second), now: time.Unix(1_000_000, 0), routes: map[netip.Prefix]announce.Route{}}
 		h.a.YieldCordoned = true
 		h.begin()
 		for range rapid.IntRange(1, 40).Draw(t, "decisions") {
@@ -47,6 +47,8 @@ type history struct {
 	p          *plan
 	now        time.Time
 	generation int64
+	// routes are what all decisions together have made of them.
+	routes map[netip.Prefix]announce.Route
 }
 
 var (
@@ -67,6 +69,8 @@ func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 func (h *history) begin() {
 	h.put(&v1beta1.IPAddressPool{ObjectMeta: h.meta("main"), Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24", "198.51.100.0/24"}}})
 	h.put(&v1beta1.L2Advertisement{ObjectMeta: h.meta("l0")})
+	h.put(&v1beta1.BGPAdvertisement{ObjectMeta: h.meta("b0")})
+	h.put(historyRouter(h.meta("r0"), "203.0.113.1"))
 	for _, n := range historyNodes {
 		h.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}})
 		h.put(&v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: n}, Status: v1beta1.SpeakerStatusStatus{Interfaces: interfaces(n, historyLinks)}})
@@ -132,11 +136,16 @@ func interfaces(node string, links []link.Link) []v1beta1.SpeakerInterface {
 	return out
 }
 
+func historyRouter(m metav1.ObjectMeta, address string) *v1beta1.BGPPeer {
+	return &v1beta1.BGPPeer{ObjectMeta: m, Spec: v1beta1.BGPPeerSpec{MyASN: 64512, PeerASN: 64513, PeerAddress: address}}
+}
+
 // change changes something.
 func (h *history) change() {
 	changes := map[string]func(){
 		"service": h.service, "service again": h.service, "record": h.service, "slice": h.slice, "slice again": h.slice,
 		"node": h.changeNode, "speaker": h.speaker, "advertisement": h.advertisement, "pool": h.pool,
+		"bgp": h.bgp, "router": h.router,
 		"gossip": h.gossip, "gossip again": h.gossip, "sighting": h.sighting, "time": func() {
 			h.now = h.now.Add(time.Duration(rapid.IntRange(0, 200).Draw(h.T, "seconds")) * time.Second)
 		},
@@ -233,6 +242,38 @@ func (h *history) advertisement() {
 	h.put(l)
 }
 
+func (h *history) bgp() {
+	b := &v1beta1.BGPAdvertisement{ObjectMeta: h.meta(rapid.SampledFrom([]string{"b0", "b1"}).Draw(h.T, "advertisement"))}
+	if h.rarely("gone") {
+		h.drop(aRoute, "", b.Name)
+		return
+	}
+	if h.rarely("of a zone") {
+		b.Spec.NodeSelectors = []v1beta1.LabelSelector{{MatchLabels: map[string]string{"zone": "a"}}}
+	}
+	if h.rarely("to one") {
+		b.Spec.Peers = []string{"r1"}
+	}
+	if h.rarely("aggregated") {
+		b.Spec.AggregationLength = new(int32(28))
+	}
+	b.Spec.WeightByEndpoints = h.rarely("weighted")
+	h.put(b)
+}
+
+func (h *history) router() {
+	name := rapid.SampledFrom([]string{"r0", "r1"}).Draw(h.T, "router")
+	if h.rarely("gone") {
+		h.drop(aRouter, "", name)
+		return
+	}
+	p := historyRouter(h.meta(name), map[string]string{"r0": "203.0.113.1", "r1": "203.0.113.2"}[name])
+	if h.rarely("of a zone") {
+		p.Spec.NodeSelectors = []v1beta1.LabelSelector{{MatchLabels: map[string]string{"zone": "b"}}}
+	}
+	h.put(p)
+}
+
 func (h *history) pool() {
 	p := &v1beta1.IPAddressPool{ObjectMeta: h.meta("main")}
 	if h.rarely("gone") {
@@ -304,6 +345,7 @@ func (h *history) decide() {
 	if diff := cmp.Diff(want, tasks, compare...); diff != "" {
 		h.Fatalf("tasks from scratch, incremental:\n%s", diff)
 	}
+	h.route(nodes)
 	after := h.changes()
 	for _, k := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))) {
 		if diff := cmp.Diff(before[k], after[k], compare...); diff != "" && !slices.Contains(told, k) {
@@ -312,11 +354,44 @@ func (h *history) decide() {
 	}
 }
 
+// route checks that what all decisions have made of the routes is what one makes of everything.
+func (h *history) route(nodes []announce.Node) {
+	for _, r := range h.p.routes {
+		if h.routes[r.Prefix] = r; len(r.Peers) == 0 {
+			delete(h.routes, r.Prefix)
+		}
+	}
+	own := byName(nodes, "node-1")
+	if own == nil && !h.p.routing.left {
+		return // it announces as when there was a Node
+	}
+	want := map[netip.Prefix]announce.Route{}
+	if own != nil {
+		table := announce.NewRoutes("node-1")
+		table.Configure(h.snapshot(), nodes, announce.DutyOf(own, h.p.routing.left))
+		for k := range h.w.services {
+			table.Set(k, h.w.service(k))
+		}
+		for _, r := range table.Changed() {
+			want[r.Prefix] = r
+		}
+	}
+	if diff := cmp.Diff(want, h.routes, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		h.Fatalf("routes from scratch, incremental:\n%s", diff)
+	}
+}
+
+func (h *history) snapshot() *config.Snapshot {
+	s, _ := config.Build(config.Objects{
+		Pools: slices.Collect(maps.Values(h.w.pools)), L2Advertisements: slices.Collect(maps.Values(h.w.l2)),
+		BGPPeers: slices.Collect(maps.Values(h.w.bgpPeers)), BGPAdvertisements: slices.Collect(maps.Values(h.w.bgp)),
+	})
+	return s
+}
+
 // scratch decides about everything anew.
 func (h *history) scratch(nodes []announce.Node) map[netip.Addr][]announce.Announcement {
-	snapshot, _ := config.Build(config.Objects{
-		Pools: slices.Collect(maps.Values(h.w.pools)), L2Advertisements: slices.Collect(maps.Values(h.w.l2)),
-	})
+	snapshot := h.snapshot()
 	out := map[netip.Addr][]announce.Announcement{}
 	for _, a := range historyAddrs {
 		var sharers []*announce.Service

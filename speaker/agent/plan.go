@@ -19,11 +19,16 @@ type plan struct {
 	tasks map[netip.Addr]announce.Task
 	// yields says until when a former task is done on, as another node has it now.
 	yields map[netip.Addr]time.Time
+
+	routing routing
+	// routes are those that the last decision has changed.
+	routes []announce.Route
 }
 
-func newPlan(self string) *plan {
+func newPlan(self string, drain time.Duration) *plan {
 	return &plan{
-		self: self, of: map[netip.Addr][]announce.Announcement{}, tasks: map[netip.Addr]announce.Task{}, yields: map[netip.Addr]time.Time{},
+		routing: routing{table: announce.NewRoutes(self), drain: drain},
+		self:    self, of: map[netip.Addr][]announce.Announcement{}, tasks: map[netip.Addr]announce.Task{}, yields: map[netip.Addr]time.Time{},
 	}
 }
 
@@ -61,6 +66,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 	for k := range w.touched {
 		changed[k] = true
 	}
+	p.routes = p.routing.decide(w, nodes, now)
 	w.settled()
 	return slices.SortedFunc(maps.Keys(changed), announce.Key.Compare)
 }
@@ -120,11 +126,12 @@ func (p *plan) expire(now time.Time) bool {
 			delete(p.yields, a)
 		}
 	}
-	return len(p.yields) < n
+	return p.routing.expire(now) || len(p.yields) < n
 }
 
 // lapse returns when there is next something to expire; the zero time if never.
 func (p *plan) lapse() (next time.Time) {
+	next = p.routing.lapse()
 	for _, until := range p.yields {
 		next = earliest(next, until)
 	}

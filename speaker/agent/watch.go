@@ -84,28 +84,12 @@ func of[T client.Object](object T, put func(T) func(*world), drop func(name) fun
 // kinds is the table of what is watched, and what a change of it does.
 func (a *Agent) kinds() []kind {
 	return []kind{
-		of(&v1beta1.IPAddressPool{}, func(p *v1beta1.IPAddressPool) func(*world) {
-			return func(w *world) {
-				old := w.pools[p.Name]
-				same := old.UID == p.UID && old.Generation == p.Generation && maps.Equal(old.Labels, p.Labels)
-				if w.pools[p.Name] = *p; !same || !reflect.DeepEqual(old.Status.AcceptedSpec, p.Status.AcceptedSpec) {
-					w.reconfigured()
-				}
-			}
-		}, func(n name) func(*world) {
-			return func(w *world) { delete(w.pools, n.name); w.reconfigured() }
-		}),
-		of(&v1beta1.L2Advertisement{}, func(l *v1beta1.L2Advertisement) func(*world) {
-			return func(w *world) {
-				old := w.l2[l.Name]
-				same := old.UID == l.UID && old.Generation == l.Generation
-				if w.l2[l.Name] = *l; !same || !reflect.DeepEqual(old.Status.AcceptedSpec, l.Status.AcceptedSpec) {
-					w.reconfigured()
-				}
-			}
-		}, func(n name) func(*world) {
-			return func(w *world) { delete(w.l2, n.name); w.reconfigured() }
-		}),
+		configuration(&v1beta1.IPAddressPool{}, func(w *world) map[string]v1beta1.IPAddressPool { return w.pools }, func(p *v1beta1.IPAddressPool) any { return p.Status.AcceptedSpec }),
+		configuration(&v1beta1.L2Advertisement{}, func(w *world) map[string]v1beta1.L2Advertisement { return w.l2 }, func(l *v1beta1.L2Advertisement) any { return l.Status.AcceptedSpec }),
+		configuration(&v1beta1.BGPPeer{}, func(w *world) map[string]v1beta1.BGPPeer { return w.bgpPeers }, func(p *v1beta1.BGPPeer) any { return p.Status.AcceptedSpec }),
+		configuration(&v1beta1.BGPAdvertisement{}, func(w *world) map[string]v1beta1.BGPAdvertisement { return w.bgp }, func(b *v1beta1.BGPAdvertisement) any { return b.Status.AcceptedSpec }),
+		configuration(&v1beta1.BFDProfile{}, func(w *world) map[string]v1beta1.BFDProfile { return w.bfd }, func(p *v1beta1.BFDProfile) any { return p.Status.AcceptedSpec }),
+		configuration(&v1beta1.Community{}, func(w *world) map[string]v1beta1.Community { return w.communities }, func(c *v1beta1.Community) any { return c.Status.AcceptedSpec }),
 		of(&corev1.Node{}, func(o *corev1.Node) func(*world) {
 			n := kube.NodeOf(o)
 			n.Excluded = n.Excluded && !a.IgnoreExclude
@@ -129,19 +113,46 @@ func (a *Agent) kinds() []kind {
 				w.report(n.name, nil)
 			}
 		}),
-		of(&corev1.Secret{}, func(o *corev1.Secret) func(*world) {
-			key := bytes.Clone(kube.GossipKey(o))
-			return func(w *world) {
-				if key != nil && !bytes.Equal(key, w.key) {
-					w.key, w.all = key, true
-				}
-			}
-		}, func(name) func(*world) { return func(*world) {} }), // what is gone is remembered
+		of(&corev1.Secret{}, putSecret, func(name) func(*world) { return func(*world) {} }), // what is gone is remembered
 		of(&corev1.Service{}, a.putService, func(n name) func(*world) {
 			return dropService(announce.Key{Namespace: n.namespace, Name: n.name})
 		}),
 		of(&discoveryv1.EndpointSlice{}, a.putSlice, dropSlice),
 	}
+}
+
+// configuration is a kind that operators write: it changes the world by what it says, and by what of that was last accepted.
+func configuration[T any, O interface {
+	*T
+	client.Object
+}](object O, all func(*world) map[string]T, accepted func(O) any) kind {
+	return of(object, func(o O) func(*world) {
+		return func(w *world) {
+			m := all(w)
+			old, known := m[o.GetName()]
+			before := O(&old)
+			same := known && before.GetUID() == o.GetUID() && before.GetGeneration() == o.GetGeneration() && maps.Equal(before.GetLabels(), o.GetLabels())
+			if m[o.GetName()] = *o; !same || !reflect.DeepEqual(accepted(before), accepted(o)) {
+				w.reconfigured()
+			}
+		}
+	}, func(n name) func(*world) {
+		return func(w *world) { delete(all(w), n.name); w.reconfigured() }
+	})
+}
+
+func putSecret(o *corev1.Secret) func(*world) {
+	if kube.IsGossipSecret(o) {
+		key := bytes.Clone(kube.GossipKey(o))
+		return func(w *world) {
+			if key != nil && !bytes.Equal(key, w.key) {
+				w.key, w.all = key, true
+			}
+		}
+	}
+	var p password
+	p.text, p.fault = kube.Password(o)
+	return func(w *world) { w.changed(put(w.passwords, o.Name, p)) }
 }
 
 func (a *Agent) putService(svc *corev1.Service) func(*world) {

@@ -29,9 +29,15 @@ type world struct {
 	touched map[announce.Key]bool
 	due     map[netip.Addr]bool
 
-	pools    map[string]v1beta1.IPAddressPool
-	l2       map[string]v1beta1.L2Advertisement
-	snapshot *config.Snapshot // of pools and l2; nil when they have changed
+	pools map[string]v1beta1.IPAddressPool
+	l2    map[string]v1beta1.L2Advertisement
+	// What BGP needs.
+	bgpPeers    map[string]v1beta1.BGPPeer
+	bgp         map[string]v1beta1.BGPAdvertisement
+	bfd         map[string]v1beta1.BFDProfile
+	communities map[string]v1beta1.Community
+	passwords   map[string]password // by Secret
+	snapshot    *config.Snapshot    // of all these; nil when they have changed
 
 	nodes    map[string]kube.Node
 	links    []link.Link                // of this node
@@ -70,6 +76,8 @@ func newWorld(self string) *world {
 		hosts: map[netip.Addr]Host{}, probes: map[netip.Addr]time.Time{}, reported: map[string][]kube.Conflict{},
 		recovery: newRecovery(self), announces: func(netip.Addr) bool { return false },
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
+		bgpPeers: map[string]v1beta1.BGPPeer{}, bgp: map[string]v1beta1.BGPAdvertisement{}, bfd: map[string]v1beta1.BFDProfile{},
+		communities: map[string]v1beta1.Community{}, passwords: map[string]password{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
 		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key][]part{},
 		sharers: map[netip.Addr][]announce.Key{}, sliceOf: map[name]announce.Key{},
@@ -203,6 +211,9 @@ func (w *world) config() *config.Snapshot {
 		w.snapshot, _ = config.Build(config.Objects{ // the controller tells of problems
 			Pools:            slices.Collect(maps.Values(w.pools)),
 			L2Advertisements: slices.Collect(maps.Values(w.l2)),
+
+			BGPPeers: slices.Collect(maps.Values(w.bgpPeers)), BGPAdvertisements: slices.Collect(maps.Values(w.bgp)),
+			BFDProfiles: slices.Collect(maps.Values(w.bfd)), Communities: slices.Collect(maps.Values(w.communities)),
 		})
 	}
 	return w.snapshot

@@ -50,10 +50,12 @@ func (a *Agent) miss(w *world, o client.Object, as int) bool {
 const (
 	aPool           = 0
 	anAdvertisement = 1
-	aNode           = 2
-	aSpeaker        = 3
-	aService        = 5
-	aSlice          = 6
+	aRouter         = 2
+	aRoute          = 3
+	aNode           = 6
+	aSpeaker        = 7
+	aService        = 9
+	aSlice          = 10
 )
 
 func slice(namespace, name, service string, nodes ...string) *discoveryv1.EndpointSlice {

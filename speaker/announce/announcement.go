@@ -2,7 +2,7 @@ package announce
 
 import "net/netip"
 
-// An Announcement is what becomes of one address of one Service.
+// An Announcement is what becomes of one address of one Service: by layer 2 and, in BGP, by that.
 type Announcement struct {
 	Service Key
 	Address netip.Addr
@@ -22,4 +22,6 @@ type Announcement struct {
 	Reason Reason
 	// Message is a sentence for the user, empty where Reason is Announced.
 	Message string
+	// BGP is what becomes of it by BGP.
+	BGP Reach
 }

@@ -16,7 +16,7 @@ func At(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service) []An
 	out := make([]Announcement, 0, len(sharers))
 	for _, svc := range sharers {
 		x := e.decide(s, svc)
-		x.Fresh = fresh
+		x.Fresh, x.BGP = fresh, reach(s, nodes, a, svc)
 		out = append(out, x)
 	}
 	return out
@@ -82,7 +82,7 @@ func (e *election) decide(s *config.Snapshot, svc *Service) Announcement {
 	}
 	i := slices.IndexFunc(e.stakes, func(k stake) bool { return k.svc == svc })
 	if i < 0 {
-		return no(NoAdvertisement, "no L2Advertisement is for pool "+pool.Name+" and this Service")
+		return no(NoAdvertisement, "no L2Advertisement or BGPAdvertisement is for pool "+pool.Name+" and this Service")
 	}
 	r := e.elect(e.stakes[i : i+1])
 	if r.best == nil {

@@ -93,12 +93,12 @@ func TestDecide(t *testing.T) {
 		},
 		"NoAdvertisement": {
 			reason: "the most frequent mistake of MetalLB's users is told", nodes: []Node{node("a")}, service: service(),
-			why: NoAdvertisement, message: "no L2Advertisement is for pool main and this Service",
+			why: NoAdvertisement, message: "no L2Advertisement or BGPAdvertisement is for pool main and this Service",
 		},
 		"AdvertisementOfOtherPool": {
 			reason: "an advertisement is for the pools it names", nodes: []Node{node("a")}, service: service(),
 			ads: []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{IPAddressPoolSelectors: labelled("zone", "b")})},
-			why: NoAdvertisement, message: "no L2Advertisement is for pool main and this Service",
+			why: NoAdvertisement, message: "no L2Advertisement or BGPAdvertisement is for pool main and this Service",
 		},
 		"AdvertisementByPoolLabel": {
 			reason: "or selects", nodes: []Node{node("a")}, service: service(),
@@ -108,7 +108,7 @@ func TestDecide(t *testing.T) {
 		"AdvertisementOfOtherServices": {
 			reason: "an advertisement is for the Services it selects", nodes: []Node{node("a")}, service: service(),
 			ads: []v1beta1.L2Advertisement{ad(v1beta1.L2AdvertisementSpec{ServiceSelectors: labelled("tier", "gold")})},
-			why: NoAdvertisement, message: "no L2Advertisement is for pool main and this Service",
+			why: NoAdvertisement, message: "no L2Advertisement or BGPAdvertisement is for pool main and this Service",
 		},
 		"NoEndpoints": {
 			reason: "an address that leads nowhere is not announced", ads: []v1beta1.L2Advertisement{everywhere}, nodes: []Node{node("a")},

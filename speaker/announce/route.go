@@ -51,6 +51,21 @@ func (r *Routes) intern(a Attributes) *Attributes {
 	return known
 }
 
+// sweep forgets attributes that no route has any more, if there may be many.
+func (r *Routes) sweep() {
+	const few = 64
+	if len(r.interned) <= max(few, r.limit) {
+		return
+	}
+	used := map[string]*Attributes{}
+	for _, route := range r.is {
+		for _, p := range route.Peers {
+			used[p.Attributes.key()] = p.Attributes
+		}
+	}
+	r.interned, r.limit = used, 2*len(used)
+}
+
 func comparePrefix(a, b netip.Prefix) int {
 	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 }

@@ -60,8 +60,9 @@ type Routes struct {
 	// is are the routes as they were last returned.
 	is      map[netip.Prefix]Route
 	changed map[netip.Prefix]bool
-	// interned has each set of attributes once.
+	// interned has each set of attributes once. What no route has any more is forgotten when there are limit of them.
 	interned map[string]*Attributes
+	limit    int
 }
 
 // need is a route that a Service is announced by, as one advertisement has it.
@@ -236,6 +237,7 @@ func (r *Routes) Changed() []Route {
 		out = append(out, now)
 	}
 	r.changed = map[netip.Prefix]bool{} // cleared, it would stay as large as ever
+	r.sweep()
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,12 @@ func transition(of []announce.Announcement, before *metav1.Condition, record map
 		if a.Reason == announce.Announced && !same {
 			out = append(out, event{corev1.EventTypeNormal, eventAssigned,
 				fmt.Sprintf("announcing %s from node %q with protocol \"layer2\"", a.Address, a.Node)})
+		}
+	}
+	for _, a := range of {
+		if a.Reason != announce.Announced && a.BGP.Reason == announce.Announced && reasonOf(before) != string(announce.Announced) {
+			out = append(out, event{corev1.EventTypeNormal, eventAssigned,
+				fmt.Sprintf("announcing %s to %s with protocol \"bgp\"", a.Address, strings.Join(a.BGP.Peers, ", "))})
 		}
 	}
 	switch was := reasonOf(before); {

@@ -35,11 +35,11 @@ func (r *Report) Says(c *metav1.Condition, record map[netip.Addr][]string, inUse
 		return false
 	}
 	for a, want := range r.Record {
-		if got := record[a]; len(got) == 0 || got[0] != want[0] || !slices.Contains(inUse, a) {
+		if got := record[a]; len(got) == 0 || got[0] != want[0] {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(r.of, func(a announce.Announcement) bool { return announced(a) && !slices.Contains(inUse, a.Address) })
 }
 
 // equal reports whether two Reports of a Service say the same; who announces is part of the message.
@@ -83,19 +83,49 @@ func report(of []announce.Announcement) Report {
 	}
 	var parts []string
 	for _, a := range of {
-		part := by(a) + " on " + strings.Join(a.Links, ", ") + " (layer 2)"
 		if a.Reason == announce.Announced {
 			r.Record[a.Address] = record(a)
-		} else {
-			part = fmt.Sprintf("%s by nobody: %s", a.Address, a.Message)
-			if r.Status == metav1.ConditionTrue {
-				r.Status, r.Reason = metav1.ConditionFalse, string(a.Reason)
-			}
 		}
-		parts = append(parts, part)
+		reason, text := join(a)
+		if reason != announce.Announced && r.Status == metav1.ConditionTrue {
+			r.Status, r.Reason = metav1.ConditionFalse, string(reason)
+		}
+		parts = append(parts, text)
 	}
 	r.Message = strings.Join(parts, "; ")
 	return r
+}
+
+// announced reports whether an address is announced by any protocol.
+func announced(a announce.Announcement) bool {
+	return a.Reason == announce.Announced || a.BGP.Reason == announce.Announced
+}
+
+// join says what becomes of an address by both protocols. One that no advertisement asks for is not mentioned.
+func join(a announce.Announcement) (announce.Reason, string) {
+	routed := "by BGP to " + strings.Join(a.BGP.Peers, ", ")
+	wanted, routable := a.Reason != announce.NoAdvertisement, a.BGP.Reason != ""
+	switch {
+	case a.Reason == announce.Announced:
+		text := by(a) + " on " + strings.Join(a.Links, ", ") + " (layer 2)"
+		switch {
+		case a.BGP.Reason == announce.Announced:
+			text += ", and " + routed
+		case routable:
+			text += ", not by BGP: " + a.BGP.Message
+		}
+		return announce.Announced, text
+	case a.BGP.Reason == announce.Announced && wanted:
+		return announce.Announced, fmt.Sprintf("%s %s, not by layer 2: %s", a.Address, routed, a.Message)
+	case a.BGP.Reason == announce.Announced:
+		return announce.Announced, fmt.Sprintf("%s %s", a.Address, routed)
+	case routable && !wanted:
+		return a.BGP.Reason, fmt.Sprintf("%s by nobody: %s", a.Address, a.BGP.Message)
+	case routable && a.BGP.Message != a.Message:
+		return a.Reason, fmt.Sprintf("%s by nobody: %s, and by BGP %s", a.Address, a.Message, a.BGP.Message)
+	default:
+		return a.Reason, fmt.Sprintf("%s by nobody: %s", a.Address, a.Message)
+	}
 }
 
 // record returns what is to be recorded of an address that is announced.
@@ -128,7 +158,7 @@ func (r *Report) render(svc *corev1.Service) []event {
 func (r *Report) used(before []netip.Addr) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range r.of {
-		if a.Reason == announce.Announced || slices.Contains(before, a.Address) {
+		if announced(a) || slices.Contains(before, a.Address) {
 			out = append(out, a.Address)
 		}
 	}
