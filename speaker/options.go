@@ -20,6 +20,7 @@ type options struct {
 	ignoreExclude  bool
 	yieldCordoned  bool
 	gossipPort     uint
+	bgpDrain       time.Duration
 	restartGrace   time.Duration
 	shutdownDelay  time.Duration
 	metricsAddress string
@@ -47,6 +48,8 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.BoolVar(&o.ignoreExclude, "ignore-exclude-lb", false, "announce from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too")
 	f.BoolVar(&o.yieldCordoned, "yield-cordoned", false, "a node that is cordoned hands over what it announces")
 	f.UintVar(&o.gossipPort, "gossip-port", gossip.Port, "`port`, UDP and TCP, by which the speakers find out which of them are there")
+	f.DurationVar(&o.bgpDrain, "bgp-drain", 10*time.Second,
+		"how `long` a node that is to lose its routes announces them with GRACEFUL_SHUTDOWN (RFC 8326) before it withdraws them")
 	f.DurationVar(&o.restartGrace, "restart-grace", time.Minute,
 		"how `long` a speaker may be away, on a node that goes on, until others take over what it announces")
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second,
@@ -77,6 +80,9 @@ func (o *options) validate() error {
 	}
 	if o.restartGrace < 0 {
 		errs = append(errs, fmt.Errorf("--restart-grace %s: want a time from 0 on", o.restartGrace))
+	}
+	if o.bgpDrain < 0 {
+		errs = append(errs, fmt.Errorf("--bgp-drain %s: want a time from 0 on", o.bgpDrain))
 	}
 	if o.shutdownDelay < 0 {
 		errs = append(errs, fmt.Errorf("--shutdown-delay %s: want a time from 0 on", o.shutdownDelay))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -13,21 +12,6 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/responder"
 	"github.com/fairlead-lb/fairlead/speaker/status"
 )
-
-// talk talks to the other speakers until this one takes its leave.
-func (s *speaker) talk(ctx context.Context) error {
-	defer close(s.left)
-	talking, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-s.bye:
-			cancel()
-		case <-talking.Done():
-		}
-	}()
-	return s.gossip.Run(talking)
-}
 
 var errNoKey = errors.New("there is no Secret " + kube.GossipSecret + " with a key of 16, 24 or 32 bytes: is the controller running?")
 

@@ -24,6 +24,8 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/agent"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/arp"
+	"github.com/fairlead-lb/fairlead/speaker/bfd"
+	"github.com/fairlead-lb/fairlead/speaker/bgp"
 	"github.com/fairlead-lb/fairlead/speaker/gossip"
 	"github.com/fairlead-lb/fairlead/speaker/ndp"
 	"github.com/fairlead-lb/fairlead/speaker/responder"
@@ -63,8 +65,11 @@ type speaker struct {
 	health   health
 	// reporting has one report after another, so that none replaces a later one's.
 	reporting sync.Mutex
-	// bye is closed when this speaker is to take its leave of the others, and left when it has.
-	bye, left chan struct{}
+	// bgp has sessions with routers, and bfd finds out whether they can be reached.
+	bgp *bgp.Driver
+	bfd *bfd.Driver
+	// These end before the others do, in this order.
+	talking, routing, detecting *part
 	// duplicates counts how often another speaker was seen to announce what this one does.
 	duplicates atomic.Uint64
 
@@ -96,7 +101,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
 	}
-	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr, bye: make(chan struct{}), left: make(chan struct{})}
+	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr}
 	if err := s.wire(); err != nil {
 		return err
 	}
@@ -128,8 +133,11 @@ func (s *speaker) wire() error {
 		Node: s.node, Port: uint16(s.gossipPort), Grace: s.restartGrace, Log: s.log.WithName("gossip"), Changed: s.heard,
 		Asked: s.asked, Answered: func(x gossip.Answer) { s.agent.Answered(x.Addr, x.From, x.Announces, x.Returning) },
 	})
+	s.bgp = bgp.New(bgp.Options{Log: s.log.WithName("bgp"), Changed: s.detect})
+	s.bfd = bfd.New(bfd.Options{Log: s.log.WithName("bfd"), Changed: s.detected})
+	s.talking, s.routing, s.detecting = newPart(s.gossip.Run), newPart(s.bgp.Run), newPart(s.bfd.Run)
 	s.agent = agent.New(agent.Options{
-		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, YieldCordoned: s.yieldCordoned,
+		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, YieldCordoned: s.yieldCordoned, Drain: s.bgpDrain,
 		Namespace: s.namespace, Service: s.service,
 		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Ask: s.gossip.Ask, Duplicate: func(node string) {
 			s.duplicates.Add(1)
@@ -144,7 +152,8 @@ func (s *speaker) wire() error {
 	})
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
 	for _, r := range []manager.Runnable{
-		s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.talk), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
+		s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
+		s.talking, s.routing, s.detecting,
 	} {
 		if err := s.mgr.Add(r); err != nil {
 			return err
@@ -166,7 +175,8 @@ func packets(s *responder.Stats) metrics.Packets {
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
 	changed := d.Changed
-	d.Changed = nil // at first it is everything
+	s.route(&d)
+	d.Changed, d.Routes = nil, nil // at first it is everything
 	s.last.Store(&d)
 	desired := responder.Desired{Links: d.Links, Addresses: d.Tasks, Retell: d.Again}
 	s.arp.Set(desired)

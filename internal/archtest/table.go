@@ -59,7 +59,7 @@ var Table = []Rule{
 	{
 		Package: "speaker",
 		Ours: []string{
-			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/gossip", "speaker/link", "speaker/ndp",
+			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/bfd", "speaker/bgp", "speaker/gossip", "speaker/link", "speaker/ndp",
 			"speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics",
 		},
 		Never: sockets,
@@ -73,6 +73,7 @@ var Table = []Rule{
 
 	// The drivers, which know the network and nothing of Kubernetes.
 	{Package: "speaker/bfd", Never: kubernetes},
+	{Package: "speaker/bgp", Ours: []string{"config", "speaker/announce", "internal/latest"}, Never: kubernetes},
 	{Package: "speaker/gossip", Ours: []string{"speaker/announce", "internal/latest"}, Never: kubernetes},
 	{Package: "speaker/link", Never: kubernetes},
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour", "internal/latest"}, Never: kubernetes},

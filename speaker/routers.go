@@ -1,0 +1,78 @@
+package main
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"github.com/fairlead-lb/fairlead/speaker/agent"
+	"github.com/fairlead-lb/fairlead/speaker/bfd"
+	"github.com/fairlead-lb/fairlead/speaker/bgp"
+	"github.com/fairlead-lb/fairlead/speaker/link"
+)
+
+// route hands a decision to what speaks with routers. Routes come first: what is not announced when a session begins again, the
+// router drops.
+func (s *speaker) route(d *agent.Decided) {
+	s.bgp.Update(d.Routes)
+	to := bgp.Desired{RouterID: routerID(d.Self, s.node), Peers: make([]bgp.Peer, len(d.BGP))}
+	for i, p := range d.BGP {
+		to.Peers[i] = bgp.Peer(p)
+	}
+	s.bgp.Set(to)
+}
+
+// routerID is the BGP identifier of a node of which none is configured: its IPv4 address or, where it has none, a number that
+// follows from its name (RFC 6286 asks for no more than that it is unique in the AS).
+func routerID(self netip.Addr, node string) netip.Addr {
+	if self.Is4() {
+		return self
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(node)) // it never fails
+	var id [4]byte
+	binary.BigEndian.PutUint32(id[:], max(1, h.Sum32()))
+	return netip.AddrFrom4(id)
+}
+
+// detect has BFD look after the routers that are to be, at the addresses that are known.
+func (s *speaker) detect() {
+	d := s.last.Load()
+	if d == nil {
+		return
+	}
+	var all []bfd.Session
+	for _, o := range s.bgp.Observed() {
+		i := slices.IndexFunc(d.BGP, func(p agent.BGPPeer) bool { return p.Name == o.Peer })
+		if i < 0 || d.BGP[i].BFD == nil || !o.Address.IsValid() {
+			continue
+		}
+		p := d.BGP[i]
+		all = append(all, bfd.Session{
+			Name: p.Name, Peer: o.Address, Local: p.Source, Interface: p.Interface,
+			Multihop: p.MultiHop || p.Internal() && !attached(d.Links, o.Address),
+			Profile: bfd.Profile{
+				Receive: p.BFD.Receive, Transmit: p.BFD.Transmit, Multiplier: uint8(p.BFD.Multiplier), Passive: p.BFD.Passive,
+				MinimumTTL: uint8(p.BFD.MinimumTTL),
+			},
+		})
+	}
+	s.bfd.Set(all)
+	s.report()
+}
+
+// attached reports whether an address is in a network of the node: an internal router need not be.
+func attached(links []link.Link, a netip.Addr) bool {
+	return a.IsLinkLocalUnicast() || slices.ContainsFunc(links, func(l link.Link) bool {
+		return slices.ContainsFunc(l.Subnets, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
+}
+
+// detected ends the session with a router that cannot be reached any more, at once.
+func (s *speaker) detected(peer string, o bfd.Status) {
+	if o.State != bfd.Up && o.Cause.Failed() {
+		s.bgp.Fail(peer, o.Cause.String())
+	}
+	s.report()
+}
