@@ -69,9 +69,12 @@ func attached(links []link.Link, a netip.Addr) bool {
 	})
 }
 
-// detected ends the session with a router that cannot be reached any more, at once.
+// detected ends the session with a router that could be reached and cannot any more, at once. One that BFD has not reached yet is BGP's
+// own business: some routers begin BFD only once BGP is established (RFC 5882, section 4.2).
 func (s *speaker) detected(peer string, o bfd.Status) {
-	if o.State != bfd.Up && o.Cause.Failed() {
+	was := s.reached[peer]
+	s.reached[peer] = o.State == bfd.Up
+	if was && o.State != bfd.Up && o.Cause.Failed() {
 		s.bgp.Fail(peer, o.Cause.String())
 	}
 	s.report()

@@ -68,6 +68,8 @@ type speaker struct {
 	// bgp has sessions with routers, and bfd finds out whether they can be reached.
 	bgp *bgp.Driver
 	bfd *bfd.Driver
+	// reached are the peers that BFD reaches. Its goroutine owns it.
+	reached map[string]bool
 	// These end before the others do, in this order.
 	talking, routing, detecting *part
 	// duplicates counts how often another speaker was seen to announce what this one does.
@@ -101,7 +103,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
 	}
-	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr}
+	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr, reached: map[string]bool{}}
 	if err := s.wire(); err != nil {
 		return err
 	}

@@ -84,8 +84,9 @@ func (s *session) observe() Session {
 	return o
 }
 
-// become notes a state, and why there is no session; an empty error leaves the one that there is, unless it is established.
-func (s *session) become(state State, err string) {
+// become notes a state, and why there is no session; an empty error leaves the one that there is, unless it is established. It
+// reports whether the error is another one.
+func (s *session) become(state State, err string) (news bool) {
 	s.mu.Lock()
 	before := s.seen
 	if s.seen.State = state; state != before.State {
@@ -94,11 +95,12 @@ func (s *session) become(state State, err string) {
 	if err != "" || state == Established {
 		s.seen.Error = err
 	}
-	changed := s.seen != before
+	after := s.seen
 	s.mu.Unlock()
-	if changed {
+	if after != before {
 		s.driver.options.Changed()
 	}
+	return after.Error != before.Error
 }
 
 // Attempts follow each other after these times, more or less, the latter at most as far as the peer's ConnectTime.
@@ -122,8 +124,9 @@ func (s *session) run(ctx context.Context) {
 			return
 		}
 		p := s.peer.Load()
-		s.driver.options.Log.Info("no BGP session", "peer", p.Name, "reason", err.Error())
-		s.become(Active, err.Error())
+		if s.become(Active, err.Error()) {
+			s.driver.options.Log.Info("no BGP session", "peer", p.Name, "reason", err.Error())
+		}
 		if time.Since(began) > steady {
 			wait = firstRetry
 		}
