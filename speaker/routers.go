@@ -6,10 +6,12 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/fairlead-lb/fairlead/internal/metrics"
 	"github.com/fairlead-lb/fairlead/speaker/agent"
 	"github.com/fairlead-lb/fairlead/speaker/bfd"
 	"github.com/fairlead-lb/fairlead/speaker/bgp"
 	"github.com/fairlead-lb/fairlead/speaker/link"
+	"github.com/fairlead-lb/fairlead/speaker/status"
 )
 
 // route hands a decision to what speaks with routers. Routes come first: what is not announced when a session begins again, the
@@ -59,7 +61,7 @@ func (s *speaker) detect() {
 		})
 	}
 	s.bfd.Set(all)
-	s.report()
+	s.tell()
 }
 
 // attached reports whether an address is in a network of the node: an internal router need not be.
@@ -77,5 +79,47 @@ func (s *speaker) detected(peer string, o bfd.Status) {
 	if was && o.State != bfd.Up && o.Cause.Failed() {
 		s.bgp.Fail(peer, o.Cause.String())
 	}
-	s.report()
+	s.tell()
+}
+
+// detections returns what BFD says of each peer.
+func (s *speaker) detections() map[string]bfd.Status {
+	out := map[string]bfd.Status{}
+	for _, o := range s.bfd.Observed() {
+		out[o.Name] = o
+	}
+	return out
+}
+
+// tell has the BGPStatus say what is known of sessions now.
+func (s *speaker) tell() {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	detected := s.detections()
+	var all []status.Session
+	for _, o := range s.bgp.Observed() {
+		x := status.Session{Peer: o.Peer, Address: o.Address, State: o.State.String(), Since: o.Since, Error: o.Error}
+		if b, ok := detected[o.Peer]; ok {
+			x.BFD = b.State.String()
+		}
+		all = append(all, x)
+	}
+	s.sessions.Set(all)
+}
+
+// measured are the numbers of all sessions.
+func (s *speaker) measured() []metrics.BGPSession {
+	detected := s.detections()
+	var out []metrics.BGPSession
+	for _, o := range s.bgp.Observed() {
+		x := metrics.BGPSession{
+			Peer: o.Peer, Up: o.State == bgp.Established, Routes: o.Routes,
+			Sent: o.Sent, Received: o.Received, Discarded: o.Discarded, Established: o.Counters.Established,
+		}
+		if b, ok := detected[o.Peer]; ok {
+			x.BFD = &metrics.BFDSession{Up: b.State == bfd.Up, Sent: b.Counters.Sent, Received: b.Counters.Received, Downs: b.Counters.Downs}
+		}
+		out = append(out, x)
+	}
+	return out
 }

@@ -59,12 +59,13 @@ type speaker struct {
 	writer   *status.Writer
 	own      *status.Speaker
 	slices   *status.Slices
+	sessions *status.Sessions
 	kernel   *strictarp.Watcher
 	agent    *agent.Agent
 	gossip   *gossip.Gossip
 	health   health
-	// reporting has one report after another, so that none replaces a later one's.
-	reporting sync.Mutex
+	// reporting and telling have one report after another, so that none replaces a later one's.
+	reporting, telling sync.Mutex
 	// bgp has sessions with routers, and bfd finds out whether they can be reached.
 	bgp *bgp.Driver
 	bfd *bfd.Driver
@@ -131,6 +132,7 @@ func (s *speaker) wire() error {
 	s.own = status.NewSpeaker(c, recorder, s.node, s.log.WithName("status"))
 	s.slices = status.NewSlices(c, s.mgr.GetAPIReader(), s.node, s.log.WithName("status"))
 	s.kernel = strictarp.New(os.DirFS(strictarp.Root), s.log.WithName("strictarp"), s.report)
+	s.sessions = status.NewSessions(c, s.mgr.GetAPIReader(), recorder, s.node, s.log.WithName("status"))
 	s.gossip = gossip.New(gossip.Options{
 		Node: s.node, Port: uint16(s.gossipPort), Grace: s.restartGrace, Log: s.log.WithName("gossip"), Changed: s.heard,
 		Asked: s.asked, Answered: func(x gossip.Answer) { s.agent.Answered(x.Addr, x.From, x.Announces, x.Returning) },
@@ -152,9 +154,10 @@ func (s *speaker) wire() error {
 		Conflicts: s.conflicts,
 		Peers:     s.peers, Duplicates: s.duplicates.Load,
 	})
+	metrics.NewBGP(ctrlmetrics.Registry, s.measured)
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
 	for _, r := range []manager.Runnable{
-		s.agent, s.writer, s.own, s.slices, everyNode(s.kernel.Run), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
+		s.agent, s.writer, s.own, s.slices, s.sessions, everyNode(s.kernel.Run), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
 		s.talking, s.routing, s.detecting,
 	} {
 		if err := s.mgr.Add(r); err != nil {

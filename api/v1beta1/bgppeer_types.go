@@ -245,7 +245,8 @@ type BGPPeerStatus struct {
 	// +optional
 	Configured int32 `json:"configured"`
 
-	// Accepted: whether the peer is used; if not, its reason and message say what is wrong with it.
+	// Accepted: whether the peer is used; if not, its reason and message say what is wrong with it. Established: whether all sessions
+	// are; if not, its message names nodes that have none, and why.
 	//
 	// +optional
 	// +listType=map

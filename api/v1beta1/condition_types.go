@@ -10,6 +10,8 @@ const (
 	ConditionOverlapping = "Overlapping"
 	// ConditionBound says whether an IPClaim holds all that it asks for.
 	ConditionBound = "Bound"
+	// ConditionEstablished says whether all nodes that are to have a session with a BGPPeer have one.
+	ConditionEstablished = "Established"
 	// ConditionReady says whether a speaker announces what it should.
 	ConditionReady = "Ready"
 	// ConditionConnected says whether a speaker and the others talk to each other.

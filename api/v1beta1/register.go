@@ -21,6 +21,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Community{}, &CommunityList{},
 		&SpeakerStatus{}, &SpeakerStatusList{},
 		&AnnouncementSlice{}, &AnnouncementSliceList{},
+		&BGPStatus{}, &BGPStatusList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

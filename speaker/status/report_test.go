@@ -265,3 +265,35 @@ func TestRenderConflicts(t *testing.T) {
 		})
 	}
 }
+
+// What becomes of an address by layer 2 and by BGP is said together.
+func TestJoin(t *testing.T) {
+	at := netip.MustParseAddr("192.0.2.7")
+	l2 := announce.Announcement{Address: at, Node: "node-1", Links: []string{"eth0"}, Reason: announce.Announced}
+	unwanted := announce.Announcement{Address: at, Reason: announce.NoAdvertisement, Message: "no advertisement"}
+	nowhere := announce.Announcement{Address: at, Reason: announce.NoNode, Message: "no node"}
+	empty := announce.Announcement{Address: at, Reason: announce.NoEndpoints, Message: "no endpoint"}
+	routed := announce.Reach{Peers: []string{"a", "b"}, Reason: announce.Announced}
+	unrouted := announce.Reach{Reason: announce.NoNode, Message: "no peer"}
+	idle := announce.Reach{Reason: announce.NoEndpoints, Message: "no endpoint"}
+	with := func(a announce.Announcement, r announce.Reach) announce.Announcement { a.BGP = r; return a }
+	for _, tc := range []struct {
+		of   announce.Announcement
+		want string
+	}{
+		{l2, "Announced: 192.0.2.7 by node node-1 on eth0 (layer 2)"},
+		{with(l2, routed), "Announced: 192.0.2.7 by node node-1 on eth0 (layer 2), and by BGP to a, b"},
+		{with(l2, unrouted), "Announced: 192.0.2.7 by node node-1 on eth0 (layer 2), not by BGP: no peer"},
+		{with(unwanted, routed), "Announced: 192.0.2.7 by BGP to a, b"},
+		{with(nowhere, routed), "Announced: 192.0.2.7 by BGP to a, b, not by layer 2: no node"},
+		{unwanted, "NoAdvertisement: 192.0.2.7 by nobody: no advertisement"},
+		{with(unwanted, unrouted), "NoNode: 192.0.2.7 by nobody: no peer"},
+		{with(nowhere, unrouted), "NoNode: 192.0.2.7 by nobody: no node, and by BGP no peer"},
+		{with(empty, idle), "NoEndpoints: 192.0.2.7 by nobody: no endpoint"},
+	} {
+		reason, text := join(tc.of)
+		if got := string(reason) + ": " + text; got != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
+	}
+}
