@@ -45,7 +45,7 @@ func run(ctx context.Context) error {
 	if s.Lab, err = lab.Up(ctx, lab.Options{Detached: true, Log: os.Stdout}); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{s.install, s.apply, s.fetch, s.pull, s.leave} {
+	for _, step := range []func(context.Context) error{s.install, s.apply, s.fetch, s.pull, s.peer, s.routes, s.cut, s.leave} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("%w\nThe cluster is left up to look at: export KUBECONFIG=%s; `make lab-down` ends it", err, s.Kubeconfig())
 		}
@@ -177,8 +177,10 @@ func (s *show) leave(ctx context.Context) error {
 	s.say("The cable is plugged in again, and the cluster is yours")
 	fmt.Printf(`  export KUBECONFIG=%s PATH=%s:$PATH
   kubectl describe service web
-  kubectl get ipaddresspools,l2advertisements,speakerstatuses
+  kubectl get fairlead
   build/lab exec client -- curl -s http://%s/
+  build/lab exec router-1 -- vtysh -c 'show bgp summary'
+  build/lab exec router-2 -- birdc show protocols
   build/lab pull %s
 
 make lab-down ends it.
