@@ -9,8 +9,6 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,path=bgpstatuses,singular=bgpstatus,shortName=bgps,categories=fairlead
 // +kubebuilder:printcolumn:name="Established",type=string,JSONPath=`.status.summary`
-// +kubebuilder:printcolumn:name="Peers",type=string,JSONPath=`.status.sessions[*].peer`
-// +kubebuilder:printcolumn:name="States",type=string,JSONPath=`.status.sessions[*].state`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type BGPStatus struct {
 	metav1.TypeMeta   `json:",inline"`
