@@ -78,9 +78,10 @@ fuzz: ## Fuzz every parser: FUZZTIME=30s each.
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/arp
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/ndp
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/bfd
+	go test -run '^$$' -fuzz FuzzOpen -fuzztime $(FUZZTIME) ./speaker/bgp
 
 bench: images $(LAB) ## Run the benchmarks, in memory and on clusters on this machine (Linux, root): ONLY=assign or l2.
-	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/announce ./speaker/sieve ./speaker/gossip ./speaker/bfd
+	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/announce ./speaker/sieve ./speaker/gossip ./speaker/bfd ./speaker/bgp
 	@go build -o build/bench ./internal/bench && build/bench -only '$(ONLY)'
 
 ##@ Keep in order

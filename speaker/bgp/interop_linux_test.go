@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -82,7 +83,7 @@ func (w *wire) start(c router.Config) *router.Router {
 // run runs a Driver until stop.
 func (w *wire) run(routes []announce.Route, peers ...*config.Peer) (d *Driver, stop func()) {
 	w.Helper()
-	d = New(Options{Log: testr.New(w.TB.(*testing.T))})
+	d = New(Options{Log: w.log()})
 	d.Update(routes)
 	d.Set(desired(peers...))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -426,4 +427,11 @@ func TestLeave(t *testing.T) {
 	}, func() string { return fmt.Sprint(has()) })
 	stop()
 	w.eventually("it is gone", func() bool { return len(has()) == 0 }, func() string { return fmt.Sprint(has()) })
+}
+
+func (w *wire) log() logr.Logger {
+	if t, ok := w.TB.(*testing.T); ok {
+		return testr.New(t)
+	}
+	return logr.Discard()
 }
