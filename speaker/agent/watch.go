@@ -84,12 +84,18 @@ func of[T client.Object](object T, put func(T) func(*world), drop func(name) fun
 // kinds is the table of what is watched, and what a change of it does.
 func (a *Agent) kinds() []kind {
 	return []kind{
-		configuration(&v1beta1.IPAddressPool{}, func(w *world) map[string]v1beta1.IPAddressPool { return w.pools }, func(p *v1beta1.IPAddressPool) any { return p.Status.AcceptedSpec }),
-		configuration(&v1beta1.L2Advertisement{}, func(w *world) map[string]v1beta1.L2Advertisement { return w.l2 }, func(l *v1beta1.L2Advertisement) any { return l.Status.AcceptedSpec }),
-		configuration(&v1beta1.BGPPeer{}, func(w *world) map[string]v1beta1.BGPPeer { return w.bgpPeers }, func(p *v1beta1.BGPPeer) any { return p.Status.AcceptedSpec }),
-		configuration(&v1beta1.BGPAdvertisement{}, func(w *world) map[string]v1beta1.BGPAdvertisement { return w.bgp }, func(b *v1beta1.BGPAdvertisement) any { return b.Status.AcceptedSpec }),
-		configuration(&v1beta1.BFDProfile{}, func(w *world) map[string]v1beta1.BFDProfile { return w.bfd }, func(p *v1beta1.BFDProfile) any { return p.Status.AcceptedSpec }),
-		configuration(&v1beta1.Community{}, func(w *world) map[string]v1beta1.Community { return w.communities }, func(c *v1beta1.Community) any { return c.Status.AcceptedSpec }),
+		configuration(&v1beta1.IPAddressPool{}, func(w *world) map[string]v1beta1.IPAddressPool { return w.pools },
+			func(p *v1beta1.IPAddressPool) any { return p.Status.AcceptedSpec }),
+		configuration(&v1beta1.L2Advertisement{}, func(w *world) map[string]v1beta1.L2Advertisement { return w.l2 },
+			func(l *v1beta1.L2Advertisement) any { return l.Status.AcceptedSpec }),
+		configuration(&v1beta1.BGPPeer{}, func(w *world) map[string]v1beta1.BGPPeer { return w.bgpPeers },
+			func(p *v1beta1.BGPPeer) any { return p.Status.AcceptedSpec }),
+		configuration(&v1beta1.BGPAdvertisement{}, func(w *world) map[string]v1beta1.BGPAdvertisement { return w.bgp },
+			func(b *v1beta1.BGPAdvertisement) any { return b.Status.AcceptedSpec }),
+		configuration(&v1beta1.BFDProfile{}, func(w *world) map[string]v1beta1.BFDProfile { return w.bfd },
+			func(p *v1beta1.BFDProfile) any { return p.Status.AcceptedSpec }),
+		configuration(&v1beta1.Community{}, func(w *world) map[string]v1beta1.Community { return w.communities },
+			func(c *v1beta1.Community) any { return c.Status.AcceptedSpec }),
 		of(&corev1.Node{}, func(o *corev1.Node) func(*world) {
 			n := kube.NodeOf(o)
 			n.Excluded = n.Excluded && !a.IgnoreExclude

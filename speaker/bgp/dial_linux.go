@@ -78,9 +78,9 @@ func sign(fd int, to netip.Addr, password string) error {
 	sig := unix.TCPMD5Sig{Keylen: uint16(len(password))}
 	copy(sig.Key[:], password)
 	if to.Is4() {
-		*(*unix.RawSockaddrInet4)(unsafe.Pointer(&sig.Addr)) = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.As4()}
+		*(*unix.RawSockaddrInet4)(unsafe.Pointer(&sig.Addr)) = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.As4()} //nolint:gosec // the kernel's structure
 	} else {
-		*(*unix.RawSockaddrInet6)(unsafe.Pointer(&sig.Addr)) = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: to.As16()}
+		*(*unix.RawSockaddrInet6)(unsafe.Pointer(&sig.Addr)) = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: to.As16()} //nolint:gosec // the same
 	}
 	if err := unix.SetsockoptTCPMD5Sig(fd, unix.IPPROTO_TCP, unix.TCP_MD5SIG, &sig); err != nil {
 		return fmt.Errorf("set the password (TCP MD5): %w", err)

@@ -106,7 +106,7 @@ func (d *Driver) Observed() []Session {
 func (d *Driver) Run(ctx context.Context) error {
 	var e *engine
 	defer func() {
-		d.converge(ctx, nil, Desired{}, administrativeShutdown)
+		d.converge(ctx, nil, Desired{}, errStops)
 		if e != nil {
 			e.stop(context.WithoutCancel(ctx))
 		}
@@ -127,7 +127,7 @@ func (d *Driver) Run(ctx context.Context) error {
 			}
 		}
 		if e != nil && e.routerID != to.RouterID { // an OPEN says it
-			d.converge(ctx, nil, Desired{}, otherChange)
+			d.converge(ctx, nil, Desired{}, errChanged)
 			e.stop(ctx)
 			e = nil
 		}
@@ -139,15 +139,15 @@ func (d *Driver) Run(ctx context.Context) error {
 				continue
 			}
 		}
-		d.converge(ctx, e, to, deconfigured)
+		d.converge(ctx, e, to, errDeconfigured)
 	}
 }
 
 // Why sessions end on this side (RFC 4486).
 var (
-	administrativeShutdown = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_ADMINISTRATIVE_SHUTDOWN, "the speaker stops"}
-	deconfigured           = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_PEER_DECONFIGURED, "the peer is not configured any more"}
-	otherChange            = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_OTHER_CONFIGURATION_CHANGE, "the configuration has changed"}
+	errStops        = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_ADMINISTRATIVE_SHUTDOWN, "the speaker stops"}
+	errDeconfigured = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_PEER_DECONFIGURED, "the peer is not configured any more"}
+	errChanged      = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_OTHER_CONFIGURATION_CHANGE, "the configuration has changed"}
 )
 
 // converge ends the sessions that are not wanted any more, waits for that, and begins those that are new.
@@ -164,7 +164,7 @@ func (d *Driver) converge(ctx context.Context, e *engine, to Desired, why *endin
 		case !still:
 			s.end(why)
 		case !s.peer.Load().sameSession(p):
-			s.end(otherChange)
+			s.end(errChanged)
 		default:
 			s.configure(p)
 			continue

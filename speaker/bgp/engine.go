@@ -76,7 +76,8 @@ func (e *engine) stop(ctx context.Context) {
 // engaging is how long GoBGP may take until it speaks.
 const engaging = 5 * time.Second
 
-// engage has GoBGP begin a session with a peer, whose guard connects from an address. It returns the connection with it, of which its OPEN is read already. disengage ends the session.
+// engage has GoBGP begin a session with a peer, whose guard connects from an address. It returns the connection with it, of which its
+// OPEN is read already. disengage ends the session.
 func (e *engine) engage(ctx context.Context, p Peer, from netip.Addr) (conn net.Conn, disengage func(), err error) {
 	hold, keepalive := p.HoldTime.Seconds(), p.Keepalive.Seconds()
 	neighbor := &api.Peer{
@@ -140,7 +141,7 @@ func (e *engine) connect(ctx context.Context, from netip.Addr) (net.Conn, error)
 		err = fmt.Errorf("it sent a message of type %d first", kind)
 	}
 	if err != nil {
-		conn.Close() //nolint:errcheck // it is of no use
+		_ = conn.Close() // it is of no use
 		return nil, err
 	}
 	_ = conn.SetReadDeadline(time.Time{})

@@ -128,16 +128,8 @@ func (g *guard) hear(ctx context.Context) error {
 		}
 		g.counters.received.Add(1)
 		if kind == bgp.BGP_MSG_UPDATE {
-			// A router that has much to say sends no KEEPALIVE beside it (RFC 4271, section 4.4).
-			if _, err := router.Discard(length); err != nil {
-				return hungUp(err)
-			}
-			g.counters.discarded.Add(1)
-			if now := time.Now(); g.heard.Load() && now.Sub(alive) >= time.Second {
-				alive = now
-				if err := g.tell(serialize(bgp.NewBGPKeepAliveMessage())); err != nil {
-					return err
-				}
+			if err := g.discard(router, length, &alive); err != nil {
+				return err
 			}
 			continue
 		}
@@ -149,6 +141,21 @@ func (g *guard) hear(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// discard passes over an UPDATE of the router. A router that has much to say sends no KEEPALIVE beside it (RFC 4271, section 4.4): GoBGP is told
+// that it is there, once a second.
+func (g *guard) discard(router *bufio.Reader, length int, alive *time.Time) error {
+	if _, err := router.Discard(length); err != nil {
+		return hungUp(err)
+	}
+	g.counters.discarded.Add(1)
+	now := time.Now()
+	if !g.heard.Load() || now.Sub(*alive) < time.Second {
+		return nil
+	}
+	*alive = now
+	return g.tell(serialize(bgp.NewBGPKeepAliveMessage()))
 }
 
 func hungUp(err error) error {

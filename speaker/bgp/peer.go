@@ -72,6 +72,8 @@ func (s State) String() string {
 
 // A Session is what is observed of the session with a peer.
 type Session struct {
+	Counters
+
 	Peer string
 	// Address of the router, with a zone if it is link-local; not valid while it is not known.
 	Address netip.Addr
@@ -87,7 +89,6 @@ type Session struct {
 	Routes int
 	// Graceful: the router keeps the routes while the speaker restarts.
 	Graceful bool
-	Counters
 }
 
 // Counters count since the peer was wanted.

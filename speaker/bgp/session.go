@@ -55,7 +55,7 @@ func (s *session) end(why *ending) {
 	s.mu.Lock()
 	graceful := s.guard != nil && s.guard.graceful.Load()
 	s.mu.Unlock()
-	if why == administrativeShutdown && graceful {
+	if why == errStops && graceful {
 		why = &ending{text: why.text}
 	}
 	s.stop(why)
@@ -161,7 +161,7 @@ func (s *session) attempt(ctx context.Context) error {
 	defer cut(nil)
 	local, disengage, err := s.engine.engage(ctx, p, s.from)
 	if err != nil {
-		router.Close() //nolint:errcheck // nothing was said
+		_ = router.Close() // nothing was said
 		return err
 	}
 	defer disengage()
@@ -187,8 +187,8 @@ func (s *session) attempt(ctx context.Context) error {
 		s.mu.Unlock()
 	}()
 	if err := g.send(g.offer()); err != nil {
-		router.Close() //nolint:errcheck // it does not hear
-		local.Close()  //nolint:errcheck // it is of no use
+		_ = router.Close() // it does not hear
+		_ = local.Close()
 		return err
 	}
 	s.become(OpenSent, "")
