@@ -130,6 +130,11 @@ func (s *story) peersSay(want string) func() error {
 	}
 }
 
+// since says when node-1's session with router-a was established.
+func (s *story) since() string {
+	return s.kubectl("get", "bgpstatus", "node-1", "-o", `jsonpath={.status.sessions[?(@.peer=="router-a")].since}`)
+}
+
 // TestBGP announces a Service to FRR and to BIRD: what these have of it, in their own words, and what a client behind them gets.
 func TestBGP(t *testing.T) {
 	s := routed(t, `communities: ["64512:100", "large:64512:1:2", no-export], med: 7, asPathPrepend: 1`, "", lab.Routing{BFD: lab.FastBFD})
@@ -296,6 +301,25 @@ func TestBGPPlanned(t *testing.T) {
 			s.kubectl("label", "node", "node-1", label+"-")
 			s.within(10*second, "it announces again", s.forwards(routed4+"/32", all...))
 		}))
+	})
+	s.Run("PeersEdited", func(t *testing.T) {
+		s := s.in(t)
+		watch, err := gauge.WatchRoutes(s.Host(lab.Router1))
+		s.must(err)
+		none(s.fetchingFar(func() {
+			before := s.since()
+			s.kubectl("patch", "bgppeer", "router-a", "--type=merge", "-p", `{"spec":{"holdTime":"30s"}}`)
+			s.within(10*second, "another session", func() error {
+				if s.since() == before {
+					return errors.New("it is the same")
+				}
+				return s.peersSay("3/3 established")()
+			})
+		}))
+		s.must(watch.Stop())
+		if n := watch.Fewest(netip.MustParsePrefix(routed4 + "/32")); n != len(all) {
+			t.Errorf("FRR had %d next hops at one time while sessions began anew", n)
+		}
 	})
 	s.Run("RouterRestarted", func(t *testing.T) {
 		s := s.in(t)

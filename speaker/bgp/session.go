@@ -50,12 +50,13 @@ func (d *Driver) start(ctx context.Context, e *engine, p Peer) *session {
 // configure takes over what does not need another session.
 func (s *session) configure(p Peer) { s.peer.Store(&p) }
 
-// end ends the session for good. Where the router keeps the routes while the speaker restarts, it is not told.
+// end ends the session for good. Where the router keeps the routes while the speaker restarts, it is not told, unless there is not going
+// to be another session.
 func (s *session) end(why *ending) {
 	s.mu.Lock()
 	graceful := s.guard != nil && s.guard.graceful.Load()
 	s.mu.Unlock()
-	if why == errStops && graceful {
+	if graceful && why != errDeconfigured {
 		why = &ending{text: why.text}
 	}
 	s.stop(why)

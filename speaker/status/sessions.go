@@ -159,9 +159,9 @@ func fillSessions(s *v1beta1.BGPStatusStatus, all []Session) map[string]event {
 		if is {
 			up++
 		}
-		if known && (was.State == established) == is {
+		if known && !is && was.State != established {
 			now.Since = was.Since
-			if !is && was.LastError == now.LastError {
+			if was.LastError == now.LastError {
 				now.State = was.State
 			}
 		}

@@ -35,6 +35,10 @@ func TestFillSessions(t *testing.T) {
 			"that it is not any more too, with the reason", reported("Established", "", 1000), []Session{session("Active", "hold timer expired", later)},
 			reported("Active", "hold timer expired", 2000), "0/1", "Warning SessionDown ended: hold timer expired",
 		},
+		"Again": {
+			"a session that was established again in between began later", reported("Established", "", 1000), []Session{session("Established", "", later)},
+			reported("Established", "", 2000), "1/1", "",
+		},
 		"Trying": {
 			"attempts that fail for the same reason change nothing", reported("Active", "refused", 1000), []Session{session("Connect", "refused", later)},
 			reported("Active", "refused", 1000), "0/1", "",
