@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	only     = flag.String("only", "", "measure only these, of "+strings.Join(names(), ", ")+"; l2 is all but assign")
+	only     = flag.String("only", "", "measure only these, of "+strings.Join(names(), ", ")+"; l2 and bgp are all of one kind")
 	name     = flag.String("name", "bench", "start clusters by this name")
 	services = flag.Int("services", 3000, "assign: create so many Services; crowd: have so many")
 	writers  = flag.Int("writers", 16, "by so many writers at a time")
@@ -50,6 +50,7 @@ var suites = []struct {
 	run      func(context.Context, []string) error
 }{
 	{"assign", func() []string { return []string{"assign"} }, func(ctx context.Context, _ []string) error { return assign(ctx) }},
+	{"bgp", func() []string { return namesOf(byBGP) }, func(ctx context.Context, chosen []string) error { return onCluster(ctx, newRouted, byBGP, chosen) }},
 	{"l2", func() []string { return namesOf(onLayer2) }, func(ctx context.Context, chosen []string) error { return onCluster(ctx, newLayer2, onLayer2, chosen) }},
 }
 

@@ -11,7 +11,7 @@ import (
 // candidate is a node that can announce an address.
 type candidate struct {
 	node *Node
-	// links on which it would announce, sorted.
+	// links on which it would announce, sorted; of those who are elected only.
 	links    []string
 	standing standing
 	// near is 1 where one of the links is on the segment of the address, else 0: on another one nobody asks for it
@@ -78,32 +78,45 @@ func (c *candidate) rank(o *candidate) int {
 	)
 }
 
-// stand says whether a node can announce the address, for all who have a stake in it.
-func (e *election) stand(stakes []stake, n *Node) (*candidate, obstacle) {
-	c := &candidate{node: n, place: slices.Index(e.record, n.Name)}
+// stand says whether a node can announce the address, for all who have a stake in it. It is called for each node and address: it allocates
+// nothing, so the links are left to linksFor.
+func (e *election) stand(stakes []stake, n *Node) (candidate, obstacle) {
+	c := candidate{node: n, place: slices.Index(e.record, n.Name)}
 	c.standing = n.standing(c.place == 0)
 	if c.place < 0 {
 		c.place = len(e.record)
 	}
 	for i := range stakes {
 		if why := c.suit(&stakes[i], e.addr); why != none {
-			return nil, why
+			return candidate{}, why
 		}
 	}
-	if slices.ContainsFunc(n.Links, func(l Link) bool { return l.reaches(e.addr) && slices.Contains(c.links, l.Name) }) {
-		c.near = 1
-	}
-	slices.Sort(c.links)
-	c.links = slices.Compact(c.links)
 	c.weight = weigh(n.Name, e.addr)
 	return c, none
 }
 
-// suit adds the links and the preference that one Service asks for, or says what is in the way.
+// suit adds the preference that one Service asks for, or says what is in the way.
 func (c *candidate) suit(k *stake, a netip.Addr) obstacle {
 	n := c.node
+	selected, found := false, false
+	for _, l := range k.ads {
+		if !l.SelectsNode(n.Labels) {
+			continue
+		}
+		selected = true
+		c.preference += l.Preference(n.Labels)
+		by := wayOf(l, n.Links, a)
+		for i := range n.Links {
+			if link := &n.Links[i]; by.takes(l, link, a) {
+				found = true
+				if link.reaches(a) {
+					c.near = 1
+				}
+			}
+		}
+	}
 	switch {
-	case !slices.ContainsFunc(k.ads, func(l *config.L2) bool { return l.SelectsNode(n.Labels) }):
+	case !selected:
 		return notSelected
 	case n.Excluded:
 		return excluded
@@ -111,39 +124,61 @@ func (c *candidate) suit(k *stake, a netip.Addr) obstacle {
 		return networkUnavailable
 	case k.svc.Local && k.svc.Endpoints[n.Name] == 0:
 		return noLocalEndpoint
-	}
-	found := false
-	for _, l := range k.ads {
-		if l.SelectsNode(n.Labels) {
-			links := choose(l, n.Links, a)
-			c.preference += l.Preference(n.Labels)
-			c.links = append(c.links, links...)
-			found = found || len(links) > 0
-		}
-	}
-	if !found {
+	case !found:
 		return noLink
+	default:
+		return none
 	}
-	return none
 }
 
-// choose returns the links on which an advertisement has a node announce an address:
-// those it names, or the ones whose segment has the address, or, where none has,
-// those of the default route.
-func choose(l *config.L2, links []Link, a netip.Addr) []string {
-	pick := func(ok func(*Link) bool) (out []string) {
-		for i := range links {
-			if ok(&links[i]) {
-				out = append(out, links[i].Name)
+// linksFor returns the links on which a node would announce the address, sorted.
+func (e *election) linksFor(stakes []stake, n *Node) []string {
+	var out []string
+	for _, k := range stakes {
+		for _, l := range k.ads {
+			if !l.SelectsNode(n.Labels) {
+				continue
+			}
+			by := wayOf(l, n.Links, e.addr)
+			for i := range n.Links {
+				if by.takes(l, &n.Links[i], e.addr) {
+					out = append(out, n.Links[i].Name)
+				}
 			}
 		}
-		return out
 	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// way is how an advertisement chooses the links of a node on which an address is announced.
+type way int
+
+const (
+	wayNamed   way = iota // those that it names
+	waySegment            // those whose segment has the address
+	wayDefault            // those of the default route
+)
+
+func wayOf(l *config.L2, links []Link, a netip.Addr) way {
 	if !l.AnyInterface() {
-		return pick(func(k *Link) bool { return l.SelectsInterface(k.Name) })
+		return wayNamed
 	}
-	if on := pick(func(k *Link) bool { return k.reaches(a) }); len(on) > 0 {
-		return on
+	for i := range links {
+		if links[i].reaches(a) {
+			return waySegment
+		}
 	}
-	return pick(func(k *Link) bool { return slices.Contains(k.DefaultRoutes, config.FamilyOf(a)) })
+	return wayDefault
+}
+
+func (w way) takes(l *config.L2, k *Link, a netip.Addr) bool {
+	switch w {
+	case wayNamed:
+		return l.SelectsInterface(k.Name)
+	case waySegment:
+		return k.reaches(a)
+	default:
+		return slices.Contains(k.DefaultRoutes, config.FamilyOf(a))
+	}
 }

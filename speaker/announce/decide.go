@@ -128,25 +128,36 @@ type result struct {
 // elect finds the best candidate for some stakes.
 func (e *election) elect(stakes []stake) result {
 	var r result
+	var best, next, standin candidate
 	for i := range e.nodes {
 		c, why := e.stand(stakes, &e.nodes[i])
 		if r.count[why]++; why != none {
 			continue
 		}
 		switch {
-		case r.best == nil:
-			r.best = c
-		case c.compare(r.best) > 0:
-			r.best, r.next = c, r.best
-		case r.next == nil || c.compare(r.next) > 0:
-			r.next = c
+		case best.node == nil:
+			best = c
+		case c.compare(&best) > 0:
+			best, next = c, best
+		case next.node == nil || c.compare(&next) > 0:
+			next = c
 		}
-		if c.node.Presence == Alive && (r.standin == nil || c.compare(r.standin) > 0) {
-			r.standin = c
+		if c.node.Presence == Alive && (standin.node == nil || c.compare(&standin) > 0) {
+			standin = c
 		}
 	}
-	if r.best == nil || r.best.node.Presence != Away {
-		r.standin = nil
+	if best.node == nil || best.node.Presence != Away {
+		standin.node = nil
 	}
+	r.best, r.next, r.standin = e.elected(stakes, best), e.elected(stakes, next), e.elected(stakes, standin)
 	return r
+}
+
+// elected completes a candidate; nil for none.
+func (e *election) elected(stakes []stake, c candidate) *candidate {
+	if c.node == nil {
+		return nil
+	}
+	c.links = e.linksFor(stakes, c.node)
+	return &c
 }

@@ -2,6 +2,7 @@ package announce
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -401,5 +402,36 @@ func TestSharedAddress(t *testing.T) {
 	}
 	if len(l2(p, "b")) != 1 {
 		t.Errorf("b answers for %v, want one address", l2(p, "b"))
+	}
+}
+
+// BenchmarkAt decides about one address among many nodes.
+func BenchmarkAt(b *testing.B) {
+	s := snapshot(ad(v1beta1.L2AdvertisementSpec{}))
+	for _, n := range []int{3, 100, 1000} {
+		var nodes []Node
+		for i := range n {
+			nodes = append(nodes, node(fmt.Sprintf("node-%d", i)))
+		}
+		svc := service(func(*Service) {})
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				At(s, nodes, svc.Addresses[0], []*Service{&svc})
+			}
+		})
+	}
+}
+
+// Speakers of different versions weigh alike: FNV-1a, as package hash has it, and then mixed.
+func TestWeigh(t *testing.T) {
+	for _, a := range []string{"192.0.2.7", "2001:db8::7"} {
+		h, addr := fnv.New64a(), netip.MustParseAddr(a)
+		b := addr.As16()
+		_, _ = h.Write(b[:])
+		_, _ = h.Write([]byte("node-1"))
+		if got, want := weigh("node-1", addr), mix(h.Sum64()); got != want {
+			t.Errorf("%s: %x, want %x", a, got, want)
+		}
 	}
 }

@@ -32,7 +32,8 @@ func Place(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service, l
 	}
 	least := func(not *candidate, load func(node string) int) (best *candidate) {
 		for i := range nodes {
-			c, why := e.stand(stakes, &nodes[i])
+			one, why := e.stand(stakes, &nodes[i])
+			c := &one
 			if why != none || c.standing == lost || not != nil && c.node == not.node {
 				continue
 			}

@@ -1,20 +1,26 @@
 package announce
 
-import (
-	"hash/fnv"
-	"net/netip"
-)
+import "net/netip"
 
 // weigh is the weight of a node for an address: highest random weight (Thaler and
 // Ravishankar, "Using name-based mappings to increase hit rates", 1998) spreads addresses
 // over nodes, and when a node is lost moves only what it had.
 func weigh(node string, a netip.Addr) uint64 {
-	h := fnv.New64a()
-	b := a.As16()
-	_, _ = h.Write(b[:]) // a hash never fails
-	_, _ = h.Write([]byte(node))
-	return mix(h.Sum64())
+	h := uint64(fnvOffset)
+	for _, b := range a.As16() {
+		h = (h ^ uint64(b)) * fnvPrime
+	}
+	for i := range len(node) {
+		h = (h ^ uint64(node[i])) * fnvPrime
+	}
+	return mix(h)
 }
+
+// The parameters of FNV-1a with 64 bits. All speakers must weigh alike, of whichever version.
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
 
 // mix spreads every bit of x over all others (the finalizer of MurmurHash3), as FNV
 // alone leaves the high bits of similar inputs similar.

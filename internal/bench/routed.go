@@ -1,0 +1,281 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/internal/gauge"
+	"github.com/fairlead-lb/fairlead/internal/lab"
+)
+
+//go:embed routed.yaml
+var routedObjects string
+
+// byBGP are in the order in which they are taken.
+var byBGP = []measure[*routed]{
+	{"route", (*routed).route},
+	{"bgpcable", (*routed).cable},
+	{"bgpplanned", (*routed).planned},
+	{"routes", (*routed).routes},
+}
+
+// The page of routed.yaml, and the network of the others.
+var (
+	routedPage    = netip.MustParseAddr("198.18.255.1")
+	routedNetwork = netip.MustParsePrefix("198.18.0.0/17")
+)
+
+// routed is a cluster of three nodes whose page is announced to FRR and BIRD.
+type routed struct {
+	*bench
+	last netip.Addr // of the network that was used
+}
+
+func newRouted(ctx context.Context, b *bench) (*routed, error) {
+	r := &routed{bench: b, last: routedNetwork.Addr()}
+	if err := b.StartRouters(ctx, lab.Routing{BFD: lab.FastBFD}); err != nil {
+		return nil, err
+	}
+	if _, err := b.Kubectl(ctx, strings.NewReader(routedObjects), "apply", "-f", "-"); err != nil {
+		return nil, err
+	}
+	if err := r.healthy(ctx); err != nil {
+		return nil, err
+	}
+	fmt.Printf("\nBGP: %d nodes, FRR and BIRD, BFD 100 ms x 3, graceful restart; kube-proxy in mode %s; %d CPUs for all of it, %s\n",
+		len(r.Nodes()), r.ProxyMode(), runtime.NumCPU(), runtime.Version())
+	return r, nil
+}
+
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// healthy waits until nodes, Fairlead, BFD and the routes of the page are as they were in the beginning.
+func (b *routed) healthy(ctx context.Context) error {
+	return recovery(ctx, func(ctx context.Context) error {
+		if err := b.ready(ctx); err != nil {
+			return err
+		}
+		for _, r := range []string{lab.Router1, lab.Router2} {
+			nodes, err := b.Forwards(r, host(routedPage))
+			if err != nil {
+				return err
+			}
+			up, err := b.BFDUp(ctx, r)
+			if err != nil {
+				return err
+			}
+			if len(nodes) != len(b.Nodes()) || len(up) < len(b.Nodes()) {
+				return fmt.Errorf("%s sends to %v, and reaches %v by BFD", r, nodes, up)
+			}
+		}
+		_, err := b.Host(lab.FarClient).Get(ctx, routedPage, 80, time.Second)
+		return err
+	})
+}
+
+// during fetches the page from behind the routers over new connections while something is done.
+func (b *routed) during(ctx context.Context, do func() error) (gauge.Attempts, error) {
+	client := b.Host(lab.FarClient)
+	p := gauge.Start(interval, func() error {
+		_, err := client.Get(ctx, routedPage, 80, patience)
+		return err
+	})
+	time.Sleep(patience)
+	err := do()
+	return p.Stop(), errors.Join(err, ctx.Err())
+}
+
+// watching watches the routes of a router's kernel while something is done.
+func (b *routed) watching(router string, do func(*gauge.Routes) error) error {
+	w, err := gauge.WatchRoutes(b.Host(router))
+	if err != nil {
+		return err
+	}
+	err = do(w)
+	return errors.Join(err, w.Stop())
+}
+
+func (b *routed) route(ctx context.Context) error {
+	took := map[string][]float64{}
+	w, err := b.watch(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range []string{lab.Router1, lab.Router2} {
+		err := b.watching(r, func(routes *gauge.Routes) error {
+			for i := range *trials {
+				b.last = b.last.Next()
+				name := fmt.Sprintf("route-%s-%d", r, i)
+				if err := b.join(ctx, name, b.last); err != nil {
+					return err
+				}
+				var changes []gauge.RouteChange
+				for start := time.Now(); len(changes) == 0 && time.Since(start) < *limit; time.Sleep(time.Millisecond) {
+					changes = routes.Changes(host(b.last))
+				}
+				if len(changes) == 0 {
+					return fmt.Errorf("%s has no route to %s", r, b.last)
+				}
+				if err := w.until(ctx, func() bool { return !w.assigned[name].IsZero() }); err != nil {
+					return err
+				}
+				took[r] = append(took[r], millis(max(0, changes[0].At.Sub(w.assigned[name]))))
+				if err := b.delete(ctx, name); err != nil {
+					return err
+				}
+				time.Sleep(250*time.Millisecond + time.Duration(i%10)*7*time.Millisecond) // at no fixed beat
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	headingf("A Service is created, %d times at each router; its pods are there. Kernels are watched, and so are Services.", *trials)
+	row("address seen in the status → route in FRR's kernel", "50 ms", "%.0f ms", took[lab.Router1]...)
+	row("the same, BIRD", "50 ms", "%.0f ms", took[lab.Router2]...)
+	return nil
+}
+
+func (b *routed) cable(ctx context.Context) error {
+	var all []gauge.Attempts
+	for i := range *outages {
+		seen, err := b.during(ctx, func() error {
+			if err := b.PullCable("node-1"); err != nil {
+				return err
+			}
+			time.Sleep(settling)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		progressf("%d: %d of %d pages lost within %s, longest gap %s", i+1, len(seen.Failed()), len(seen), seen.Trouble(), seen.Gap())
+		all = append(all, seen)
+		if err := errors.Join(b.ReplugCable("node-1"), b.healthy(ctx)); err != nil {
+			return err
+		}
+	}
+	headingf("The cable of one of three nodes is pulled, %d times; pods elsewhere. A client behind the routers fetches a page every %s, within %s.",
+		*outages, interval, patience)
+	rowOf(all, "first page lost begun → last page lost begun", "500 ms", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Trouble()) })
+	rowOf(all, "longest time without a page", "500 ms", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Gap()) })
+	return nil
+}
+
+func (b *routed) planned(ctx context.Context) error {
+	headingf("Work on nodes, %d times each; connections as before.", *planned)
+	for _, w := range works {
+		var all []gauge.Attempts
+		for range *planned {
+			seen, err := b.during(ctx, func() error {
+				if err := b.kubectl(ctx, w.do("node-1")); err != nil {
+					return err
+				}
+				time.Sleep(settling)
+				return b.kubectl(ctx, w.undo("node-1"))
+			})
+			if err != nil {
+				return err
+			}
+			progressf("%s: %d of %d pages lost, %d of connections under way", w.what, len(seen.Failed()), len(seen), cut(seen))
+			all = append(all, seen)
+			if err := b.healthy(ctx); err != nil {
+				return err
+			}
+		}
+		rowOf(all, w.what+": pages lost, of new connections", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed()) - cut(a)) })
+		rowOf(all, "the same: pages lost, of connections under way", "", "%.0f", func(a gauge.Attempts) float64 { return float64(cut(a)) })
+	}
+	return nil
+}
+
+// routes has many, and measures what a speaker takes with them, and how soon routers have them again from one that starts anew.
+func (b *routed) routes(ctx context.Context) error {
+	addresses := map[string]netip.Addr{}
+	for i := range *services {
+		b.last = b.last.Next()
+		addresses[fmt.Sprintf("routes-%d", i)] = b.last
+	}
+	has := func(w *gauge.Routes, hops int) func() bool {
+		return func() bool {
+			n := 0
+			for _, a := range addresses {
+				if c := w.Changes(host(a)); len(c) > 0 && c[len(c)-1].Hops == hops {
+					n++
+				}
+			}
+			return n == len(addresses)
+		}
+	}
+	until := func(what string, is func() bool) error {
+		for start := time.Now(); time.Since(start) < 5*time.Minute && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+			if is() {
+				return nil
+			}
+		}
+		return errors.Join(ctx.Err(), fmt.Errorf("%s: not within five minutes", what))
+	}
+	var cold, rss []float64
+	err := b.watching(lab.Router2, func(w *gauge.Routes) error {
+		if _, err := b.each(ctx, "routes-", *services, func(ctx context.Context, name string) error { return b.join(ctx, name, addresses[name]) }); err != nil {
+			return err
+		}
+		if err := until("all routes", has(w, len(b.Nodes()))); err != nil {
+			return err
+		}
+		used, err := quiet(ctx, gossiping, b.speakers)
+		if err != nil {
+			return err
+		}
+		rss = append(rss, mib(used.RSS))
+		for range *runs {
+			if err := b.kubectl(ctx, [][]string{{"-n", lab.Namespace, "delete", "pod", "--field-selector", "spec.nodeName=node-1", "-l", "app.kubernetes.io/component=speaker", "--wait=false"}}); err != nil {
+				return err
+			}
+			// BIRD drops the node with its BFD session.
+			if err := until("the node's routes are gone", has(w, len(b.Nodes())-1)); err != nil {
+				return err
+			}
+			if err := until("a session", func() bool { n, _ := b.session(ctx); return n }); err != nil {
+				return err
+			}
+			begun := time.Now()
+			if err := until("all routes again", has(w, len(b.Nodes()))); err != nil {
+				return err
+			}
+			cold = append(cold, time.Since(begun).Seconds())
+			if err := b.healthy(ctx); err != nil {
+				return err
+			}
+		}
+		_, err = b.each(ctx, "routes-", *services, b.delete)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	headingf("%d Services, each a route at two routers; then a speaker's pod is deleted, %d times.", *services, *runs)
+	row("RSS of the largest speaker", "120 MiB", "%.0f MiB", rss...)
+	row("a session of the new speaker → all its routes in BIRD's kernel", "3 s", "%.2f s", cold...)
+	return nil
+}
+
+// session reports whether node-1's speaker has its session with router-2.
+func (b *routed) session(ctx context.Context) (bool, error) {
+	paths, err := b.Paths(ctx, lab.Router2, host(routedPage))
+	for _, p := range paths {
+		if p.NextHop == lab.NodeAddrs(1).V4 {
+			return true, err
+		}
+	}
+	return false, err
+}
