@@ -320,7 +320,8 @@ func (h *history) decide() {
 		h.Fatalf("from scratch, incremental:\n%s", diff)
 	}
 	tasks, yields := map[netip.Addr]announce.Task{}, map[netip.Addr]bool{}
-	for a, t := range h.p.tasks {
+	for _, t := range h.p.tasks {
+		a := t.Addr
 		if t.Mode != announce.Yielding {
 			tasks[a] = t
 			continue
@@ -346,6 +347,16 @@ func (h *history) decide() {
 		h.Fatalf("tasks from scratch, incremental:\n%s", diff)
 	}
 	h.route(nodes)
+	worked := map[netip.Addr]announce.Task{}
+	for _, t := range h.p.work(&h.w.recovery) {
+		worked[t.Addr] = t
+	}
+	for _, t := range h.p.tasks {
+		t.Mode, t.Insists = h.w.recovery.mode(t.Addr, t.Mode), h.w.recovery.insists[t.Addr]
+		if diff := cmp.Diff(t, worked[t.Addr], compare...); diff != "" || len(worked) != len(h.p.tasks) {
+			h.Fatalf("what is handed out differs: %s", diff)
+		}
+	}
 	after := h.changes()
 	for _, k := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))) {
 		if diff := cmp.Diff(before[k], after[k], compare...); diff != "" && !slices.Contains(told, k) {

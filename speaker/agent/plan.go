@@ -15,8 +15,12 @@ type plan struct {
 	self string
 	// of each address.
 	of map[netip.Addr][]announce.Announcement
-	// tasks of this node, by address.
-	tasks map[netip.Addr]announce.Task
+	// tasks of this node, and what work last made of them, under what was known of partitions (adjusted) or not. It is made again
+	// when they have changed.
+	tasks    tasks
+	worked   []announce.Task
+	adjusted bool
+	changed  bool
 	// yields says until when a former task is done on, as another node has it now.
 	yields map[netip.Addr]time.Time
 
@@ -28,7 +32,7 @@ type plan struct {
 func newPlan(self string, drain time.Duration) *plan {
 	return &plan{
 		routing: routing{table: announce.NewRoutes(self), drain: drain},
-		self:    self, of: map[netip.Addr][]announce.Announcement{}, tasks: map[netip.Addr]announce.Task{}, yields: map[netip.Addr]time.Time{},
+		self:    self, of: map[netip.Addr][]announce.Announcement{}, yields: map[netip.Addr]time.Time{},
 	}
 }
 
@@ -94,26 +98,35 @@ func (p *plan) due(w *world) []netip.Addr {
 // assign notes what this node has to do about an address. What it has to give up because another node
 // announces it, it goes on answering for.
 func (p *plan) assign(a netip.Addr, of []announce.Announcement, nodes []announce.Node, now time.Time) {
-	before, had := p.tasks[a]
+	before, had := p.tasks.of(a)
 	t, has := announce.TaskOf(of, p.self, nodes)
 	elsewhere := slices.ContainsFunc(of, func(x announce.Announcement) bool { return x.Node != "" && x.Node != p.self })
 	switch {
 	case has:
-		p.tasks[a] = t
+		p.put(t)
 		delete(p.yields, a)
 	case had && elsewhere && before.Mode.Announced():
 		before.Mode = announce.Yielding
-		p.tasks[a], p.yields[a] = before, now.Add(yieldFor)
+		p.put(before)
+		p.yields[a] = now.Add(yieldFor)
 	case had && elsewhere && before.Mode == announce.Yielding:
 	default:
-		delete(p.tasks, a)
-		delete(p.yields, a)
+		p.drop(a)
 	}
+}
+
+// put notes what is to be done about an address.
+func (p *plan) put(t announce.Task) { p.changed = p.tasks.put(t) || p.changed }
+
+// drop ends what is to be done about an address.
+func (p *plan) drop(a netip.Addr) {
+	p.changed = p.tasks.drop(a) || p.changed
+	delete(p.yields, a)
 }
 
 // announces reports whether this node announces an address.
 func (p *plan) announces(a netip.Addr) bool {
-	t, ok := p.tasks[a]
+	t, ok := p.tasks.of(a)
 	return ok && t.Mode.Announced()
 }
 
@@ -122,8 +135,7 @@ func (p *plan) expire(now time.Time) bool {
 	n := len(p.yields)
 	for a, until := range p.yields {
 		if !until.After(now) {
-			delete(p.tasks, a)
-			delete(p.yields, a)
+			p.drop(a)
 		}
 	}
 	return p.routing.expire(now) || len(p.yields) < n
@@ -155,11 +167,51 @@ func (p *plan) change(w *world, k announce.Key) Change {
 
 // work returns the tasks of this node, by address.
 func (p *plan) work(r *recovery) []announce.Task {
-	out := make([]announce.Task, 0, len(p.tasks))
-	for a, t := range p.tasks {
-		t.Mode, t.Insists = r.mode(a, t.Mode), r.insists[a]
-		out = append(out, t)
+	adjusted := len(r.doubted)+len(r.insists) > 0
+	if !p.changed && !adjusted && !p.adjusted {
+		return p.worked
 	}
-	slices.SortFunc(out, func(a, b announce.Task) int { return a.Addr.Compare(b.Addr) })
-	return out
+	p.worked, p.adjusted, p.changed = slices.Clone(p.tasks), adjusted, false
+	for i := range p.worked {
+		t := &p.worked[i]
+		t.Mode, t.Insists = r.mode(t.Addr, t.Mode), r.insists[t.Addr]
+	}
+	return p.worked
+}
+
+// tasks are by address, one for each.
+type tasks []announce.Task
+
+func (t *tasks) find(a netip.Addr) (int, bool) {
+	return slices.BinarySearchFunc(*t, a, func(x announce.Task, a netip.Addr) int { return x.Addr.Compare(a) })
+}
+
+// of returns the task of an address.
+func (t *tasks) of(a netip.Addr) (announce.Task, bool) {
+	i, ok := t.find(a)
+	if !ok {
+		return announce.Task{}, false
+	}
+	return (*t)[i], true
+}
+
+// put adds or replaces a task, and reports whether it is another than before.
+func (t *tasks) put(x announce.Task) bool {
+	i, ok := t.find(x.Addr)
+	if ok {
+		same := reflect.DeepEqual((*t)[i], x)
+		(*t)[i] = x
+		return !same
+	}
+	*t = slices.Insert(*t, i, x)
+	return true
+}
+
+// drop removes the task of an address, and reports whether there was one.
+func (t *tasks) drop(a netip.Addr) bool {
+	i, ok := t.find(a)
+	if ok {
+		*t = slices.Delete(*t, i, i+1)
+	}
+	return ok
 }

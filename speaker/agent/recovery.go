@@ -121,15 +121,15 @@ func (r *recovery) reunite(gone, all int, now time.Time) {
 }
 
 // note notes which addresses a node that has just returned announces; others may do so by now.
-func (r *recovery) note(tasks map[netip.Addr]announce.Task) {
+func (r *recovery) note(all tasks) {
 	if !r.noting {
 		return
 	}
 	r.noting = false
 	clear(r.doubted)
-	for a, t := range tasks {
+	for _, t := range all {
 		if t.Mode.Announced() {
-			r.doubted[a] = true
+			r.doubted[t.Addr] = true
 		}
 	}
 }

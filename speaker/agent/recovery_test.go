@@ -177,7 +177,7 @@ func TestAnswered(t *testing.T) {
 			r := newRecovery("m")
 			if tc.doubted {
 				r.returns(returning, at)
-				r.note(map[netip.Addr]announce.Task{a: {Addr: a}})
+				r.note(tasks{{Addr: a}})
 			}
 			if tc.took {
 				r.gained(a, at)

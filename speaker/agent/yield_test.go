@@ -54,7 +54,7 @@ func TestYield(t *testing.T) {
 			p, now := newPlan("node-1", time.Second), time.Unix(1, 0)
 			for i, s := range tc.steps {
 				now = now.Add(s.after)
-				before, had := p.tasks[vip]
+				before, had := p.tasks.of(vip)
 				if ended := p.expire(now); ended != (had && before.Mode == announce.Yielding && len(p.tasks) == 0) {
 					t.Errorf("%s: step %d: ended %t", tc.reason, i, ended)
 				}
@@ -62,7 +62,7 @@ func TestYield(t *testing.T) {
 					p.assign(vip, s.of, nodes, now)
 				}
 				got := nothing
-				if task, has := p.tasks[vip]; has {
+				if task, has := p.tasks.of(vip); has {
 					got = task.Mode
 				}
 				if got != s.want {
