@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/fairlead-lb/fairlead/speaker/node"
 )
 
 func main() {
@@ -17,7 +19,7 @@ func main() {
 	defer stop()
 	o, err := parse(os.Args[1:], os.Getenv, os.Stderr)
 	if err == nil {
-		err = run(ctx, o)
+		err = node.Run(ctx, o)
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "fairlead-speaker:", err)

@@ -56,9 +56,10 @@ var Table = []Rule{
 	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config"}, Never: sockets},
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube", "internal/metrics"}, Never: sockets},
 
-	// The speaker: it never assigns. The agent decides and knows no driver; main joins them.
+	// The speaker: it never assigns. The agent decides and knows no driver; node joins them.
+	{Package: "speaker", Ours: []string{"internal/kube", "speaker/gossip", "speaker/node"}, Never: sockets},
 	{
-		Package: "speaker",
+		Package: "speaker/node",
 		Ours: []string{
 			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/bfd", "speaker/bgp", "speaker/gossip", "speaker/link", "speaker/ndp",
 			"speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics",

@@ -1,10 +1,8 @@
-package main
+package node
 
 import (
 	"sync"
 	"time"
-
-	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
 const (
@@ -19,7 +17,7 @@ const (
 // handOver goes on announcing until that is not needed any more, at most for shutdownDelay.
 func (s *speaker) handOver() {
 	s.stopping.Store(true)
-	deadline := time.Now().Add(s.shutdownDelay)
+	deadline := time.Now().Add(s.ShutdownDelay)
 	var both sync.WaitGroup
 	both.Go(func() { s.leaveLinks(deadline) })
 	both.Go(func() { s.leaveRouters(deadline) })
@@ -30,19 +28,42 @@ func (s *speaker) handOver() {
 // its addresses, which its kernel serves, and another speaker answers for it until it is back. Else other nodes take over, as soon
 // as the API server tells them that this speaker terminates.
 func (s *speaker) leaveLinks(deadline time.Time) {
-	if s.peers()[announce.Alive.String()] > 0 {
+	if s.alive() > 0 {
 		s.log.Info("stopping: others answer for this node")
 		s.talking.end(deadline)
 		time.Sleep(min(standinGrace, time.Until(deadline)))
 		return
 	}
 	s.log.Info("stopping: handing over")
-	free := time.Now()
-	for now := free; now.Before(deadline) && now.Sub(free) < grace; now = time.Now() {
-		if d := s.last.Load(); d != nil && len(d.Tasks) > 0 {
-			free = now
+	untilIdle(s.decided, func() bool {
+		d := s.last.Load()
+		return d != nil && len(d.Tasks) > 0
+	}, grace, deadline)
+}
+
+// untilIdle waits until there has been nothing to do for a while, or a deadline. Whether there is may change at each news.
+func untilIdle(news <-chan struct{}, busy func() bool, long time.Duration, deadline time.Time) {
+	over := time.NewTimer(time.Until(deadline))
+	defer over.Stop()
+	idle := time.NewTimer(long)
+	defer idle.Stop()
+	was := false
+	for {
+		switch is := busy(); {
+		case is:
+			idle.Stop()
+			was = true
+		case was:
+			idle.Reset(long)
+			was = false
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-news:
+		case <-idle.C:
+			return
+		case <-over.C:
+			return
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/agent"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/gossip"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 	"github.com/fairlead-lb/fairlead/speaker/responder"
@@ -32,6 +33,16 @@ func (s *speaker) heard() {
 	}
 	s.agent.SetGossip(g)
 	s.report()
+}
+
+// alive counts the other nodes whose speakers are there.
+func (s *speaker) alive() (n int) {
+	for _, m := range s.gossip.Observed().Members {
+		if m.Presence == announce.Alive {
+			n++
+		}
+	}
+	return n
 }
 
 // peers counts the other nodes by what is known of them.

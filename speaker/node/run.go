@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -51,7 +51,8 @@ func (everyNode) NeedLeaderElection() bool          { return false }
 
 // speaker is everything that runs on a node.
 type speaker struct {
-	options
+	Options
+
 	log logr.Logger
 	mgr manager.Manager
 	// arp and ndp answer for the IPv4 and the IPv6 addresses.
@@ -76,15 +77,16 @@ type speaker struct {
 	// duplicates counts how often another speaker was seen to announce what this one does.
 	duplicates atomic.Uint64
 
-	// last is the latest decision; nil before the first.
-	last atomic.Pointer[agent.Decided]
+	// last is the latest decision; nil before the first. decided is sent to when there is another, if nobody has looked since.
+	last    atomic.Pointer[agent.Decided]
+	decided chan struct{}
 	// stopping is set when the speaker is about to hand over.
 	stopping atomic.Bool
 }
 
-// run wires the speaker and runs it until ctx ends and it is not needed any more.
-func run(ctx context.Context, o options) error {
-	log, err := kube.Logger(os.Stderr, o.logLevel)
+// Run wires the speaker and runs it until ctx ends and it is not needed any more.
+func Run(ctx context.Context, o Options) error {
+	log, err := kube.Logger(os.Stderr, o.LogLevel)
 	if err != nil {
 		return err
 	}
@@ -93,18 +95,18 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
-		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress, ProfileAddress: o.profileAddress,
+		MetricsAddress: o.MetricsAddress, HealthAddress: o.HealthAddress, ProfileAddress: o.ProfileAddress,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}:            {Transform: kube.TrimToAnnounce},
 			&corev1.Node{}:               {Transform: kube.TrimNode},
 			&discoveryv1.EndpointSlice{}: {Transform: kube.TrimEndpointSlice},
-			&corev1.Secret{}:             kube.OwnSecrets(o.namespace),
+			&corev1.Secret{}:             kube.OwnSecrets(o.Namespace),
 		}},
 	})
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
 	}
-	s := &speaker{options: o, log: log.WithValues("node", o.node), mgr: mgr, reached: map[string]bool{}}
+	s := &speaker{Options: o, log: log.WithValues("node", o.Node), mgr: mgr, reached: map[string]bool{}, decided: make(chan struct{}, 1)}
 	if err := s.wire(); err != nil {
 		return err
 	}
@@ -128,21 +130,21 @@ func (s *speaker) wire() error {
 	budget := rate.NewLimiter(unaskedPerSecond, unaskedAtOnce)
 	s.arp = responder.New(arp.Protocol{}, responder.Options{Log: s.log.WithName("arp"), Changed: s.report, Seen: s.sighted, Budget: budget})
 	s.ndp = responder.New(ndp.Protocol{}, responder.Options{Log: s.log.WithName("ndp"), Changed: s.report, Seen: s.sighted, Budget: budget})
-	s.writer = status.NewWriter(c, recorder, s.node, s.log.WithName("status"))
-	s.own = status.NewSpeaker(c, recorder, s.node, s.log.WithName("status"))
-	s.slices = status.NewSlices(c, s.mgr.GetAPIReader(), s.node, s.log.WithName("status"))
+	s.writer = status.NewWriter(c, recorder, s.Node, s.log.WithName("status"))
+	s.own = status.NewSpeaker(c, recorder, s.Node, s.log.WithName("status"))
+	s.slices = status.NewSlices(c, s.mgr.GetAPIReader(), s.Node, s.log.WithName("status"))
 	s.kernel = strictarp.New(os.DirFS(strictarp.Root), s.log.WithName("strictarp"), s.report)
-	s.sessions = status.NewSessions(c, s.mgr.GetAPIReader(), recorder, s.node, s.log.WithName("status"))
+	s.sessions = status.NewSessions(c, s.mgr.GetAPIReader(), recorder, s.Node, s.log.WithName("status"))
 	s.gossip = gossip.New(gossip.Options{
-		Node: s.node, Port: uint16(s.gossipPort), Grace: s.restartGrace, Log: s.log.WithName("gossip"), Changed: s.heard,
+		Node: s.Node, Port: uint16(s.GossipPort), Grace: s.RestartGrace, Log: s.log.WithName("gossip"), Changed: s.heard,
 		Asked: s.asked, Answered: func(x gossip.Answer) { s.agent.Answered(x.Addr, x.From, x.Announces, x.Returning) },
 	})
 	s.bgp = bgp.New(bgp.Options{Log: s.log.WithName("bgp"), Changed: s.detect})
 	s.bfd = bfd.New(bfd.Options{Log: s.log.WithName("bfd"), Changed: s.detected})
 	s.talking, s.routing, s.detecting = newPart(s.gossip.Run), newPart(s.bgp.Run), newPart(s.bfd.Run)
 	s.agent = agent.New(agent.Options{
-		Node: s.node, Class: s.class, IgnoreExclude: s.ignoreExclude, YieldCordoned: s.yieldCordoned, Drain: s.bgpDrain,
-		Namespace: s.namespace, Service: s.service,
+		Node: s.Node, Class: s.Class, IgnoreExclude: s.IgnoreExclude, YieldCordoned: s.YieldCordoned, Drain: s.BGPDrain,
+		Namespace: s.Namespace, Service: s.Service,
 		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Ask: s.gossip.Ask, Duplicate: func(node string) {
 			s.duplicates.Add(1)
 			s.log.Info("another speaker announces an address of this node", "peer", node)
@@ -183,6 +185,10 @@ func (s *speaker) apply(d agent.Decided) {
 	s.route(&d)
 	d.Changed, d.Routes = nil, nil // at first it is everything
 	s.last.Store(&d)
+	select {
+	case s.decided <- struct{}{}:
+	default:
+	}
 	desired := responder.Desired{Links: d.Links, Addresses: d.Tasks, Retell: d.Again}
 	s.arp.Set(desired)
 	s.ndp.Set(desired)
@@ -225,7 +231,7 @@ func (s *speaker) report() {
 	}
 	var links []announce.Link
 	for i := range d.Nodes {
-		if n := &d.Nodes[i]; n.Name == s.node {
+		if n := &d.Nodes[i]; n.Name == s.Node {
 			links = n.Links
 		}
 	}

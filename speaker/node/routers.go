@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"encoding/binary"
@@ -18,7 +18,7 @@ import (
 // router drops.
 func (s *speaker) route(d *agent.Decided) {
 	s.bgp.Update(d.Routes)
-	to := bgp.Desired{RouterID: routerID(d.Self, s.node), Peers: make([]bgp.Peer, len(d.BGP))}
+	to := bgp.Desired{RouterID: routerID(d.Self, s.Node), Peers: make([]bgp.Peer, len(d.BGP))}
 	for i, p := range d.BGP {
 		to.Peers[i] = bgp.Peer(p)
 	}
