@@ -168,7 +168,7 @@ func TestBGP(t *testing.T) {
 	}
 
 	s.Run("Edited", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		s.apply(bgpObjects("localPref: 50", ""))
 		s.within(10*second, "attributes", s.paths(routed4+"/32", func(p router.Path) error {
 			if len(p.ASPath) != 1 || p.MED != 0 || len(p.Communities) > 0 {
@@ -178,7 +178,7 @@ func TestBGP(t *testing.T) {
 		}))
 	})
 	s.Run("Local", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		s.kubectl("scale", "deployment/web", "--replicas=1")
 		s.kubectl("patch", "service", "web", "-p", `{"spec":{"externalTrafficPolicy":"Local"}}`)
 		var node string
@@ -200,7 +200,7 @@ func TestBGP(t *testing.T) {
 		s.within(30*second, "all again", s.forwards(routed4+"/32", all...))
 	})
 	s.Run("Aggregate", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		s.apply(bgpObjects("aggregationLength: 30, aggregationLengthV6: 126", ""))
 		s.within(10*second, "the aggregate", s.forwards("198.51.100.0/30", all...))
 		s.within(10*second, "the aggregate", s.forwards("2001:db8:100::/126", all...))
@@ -208,7 +208,7 @@ func TestBGP(t *testing.T) {
 		s.within(10*second, "page", s.far(routed4))
 	})
 	s.Run("Removed", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		s.kubectl("delete", "service", "web")
 		s.within(10*second, "withdrawn", s.forwards("198.51.100.0/30"))
 	})
@@ -264,7 +264,7 @@ func TestBGPPlanned(t *testing.T) {
 		none(slices.DeleteFunc(pages, gauge.Attempt.Cut))
 	}
 	s.Run("SpeakersRestarted", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		watch, err := gauge.WatchRoutes(s.Host(lab.Router1))
 		s.must(err)
 		none(s.fetchingFar(func() {
@@ -278,7 +278,7 @@ func TestBGPPlanned(t *testing.T) {
 		}
 	})
 	s.Run("NodeDrained", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		label := "node.kubernetes.io/exclude-from-external-load-balancers"
 		s.afterwards("label", "node", "node-1", label+"-")
 		uncut(s.fetchingFar(func() {
@@ -303,7 +303,7 @@ func TestBGPPlanned(t *testing.T) {
 		}))
 	})
 	s.Run("PeersEdited", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		watch, err := gauge.WatchRoutes(s.Host(lab.Router1))
 		s.must(err)
 		none(s.fetchingFar(func() {
@@ -322,7 +322,7 @@ func TestBGPPlanned(t *testing.T) {
 		}
 	})
 	s.Run("RouterRestarted", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		s.must(s.Kill(lab.BGPd))
 		s.must(s.Start(lab.BGPd))
 		s.within(30*second, "its sessions are back", func() error {
@@ -336,7 +336,7 @@ func TestBGPPlanned(t *testing.T) {
 		s.must(s.RolledOut(t.Context(), "daemonset/speaker")) // none has become unready
 	})
 	s.Run("APIServerDown", func(t *testing.T) {
-		s := s.in(t)
+		s := s.part(t)
 		s.must(s.Stop(lab.APIServer))
 		defer func() {
 			s.must(s.Start(lab.APIServer))

@@ -62,6 +62,11 @@ func (s *story) undergo(ordeals ...ordeal) {
 // in returns the story as a test within it sees it.
 func (s *story) in(t *testing.T) *story {
 	s.block() // the same for all parts
+	return s.part(t)
+}
+
+// part is in for a story without addresses of the segment.
+func (s *story) part(t *testing.T) *story {
 	part := *s
 	part.T = t
 	return &part
