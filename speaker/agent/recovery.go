@@ -313,6 +313,7 @@ func (r *recovery) mode(a netip.Addr, m announce.Mode) announce.Mode {
 func (r *recovery) forget(a netip.Addr) {
 	delete(r.hints, a)
 	delete(r.insists, a)
+	delete(r.doubted, a) // should it announce it again, that is because another is gone
 }
 
 // gained notes that this node announces an address in place of one that is gone, until something else is recorded than was: should

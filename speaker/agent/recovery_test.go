@@ -77,12 +77,18 @@ func TestReturn(t *testing.T) {
 		then   story
 		last   string
 	}{
-		"Nobody":    {"if nobody has it, it is announced as before", story{{time.Second, nothing}}, "2s fresh web: Announced node-1"},
-		"Another":   {"if another node has it, it is left to that", story{{0, answers(true, false)}, {time.Second, sighted(their, true)}}, "3s yielding web: Announced node-2"},
-		"Forged":    {"if another seems to have it, but says that it has not, it is announced", story{{0, answers(false, false)}, {time.Second, sighted(their, true)}}, "3s own insists=1 web: Announced node-1"},
-		"Unheard":   {"or does not say anything until this node insists", story{{time.Second, sighted(their, true)}, {time.Hour, nothing}}, "12s own insists=1 web: Announced node-1"},
-		"Both":      {"of two that return the one with the first name announces it", story{{0, answers(true, true)}, {time.Second, sighted(their, true)}}, "3s own insists=1 web: Announced node-1"},
-		"Later":     {"whoever returned long ago insists", story{{0, answers(true, false)}, {insist, nothing}, {time.Second, sighted(their, false)}}, "13s duplicate node-2"},
+		"Nobody":  {"if nobody has it, it is announced as before", story{{time.Second, nothing}}, "2s fresh web: Announced node-1"},
+		"Another": {"if another node has it, it is left to that", story{{0, answers(true, false)}, {time.Second, sighted(their, true)}}, "3s yielding web: Announced node-2"},
+		"Forged":  {"if another seems to have it, but says that it has not, it is announced", story{{0, answers(false, false)}, {time.Second, sighted(their, true)}}, "3s own insists=1 web: Announced node-1"},
+		"Unheard": {"or does not say anything until this node insists", story{{time.Second, sighted(their, true)}, {time.Hour, nothing}}, "12s own insists=1 web: Announced node-1"},
+		"Both":    {"of two that return the one with the first name announces it", story{{0, answers(true, true)}, {time.Second, sighted(their, true)}}, "3s own insists=1 web: Announced node-1"},
+		"Later":   {"whoever returned long ago insists", story{{0, answers(true, false)}, {insist, nothing}, {time.Second, sighted(their, false)}}, "13s duplicate node-2"},
+		"GivenUp": {
+			"what it has given up it announces with certainty when the other is gone: to probe would leave it silent when that returns in turn",
+			story{
+				{0, both(objects(secret(32, 1)), found(announce.Alive), objects(usedService("node-2", "node-1")))}, {time.Second, found(announce.Gone)},
+			}, "3s own web: Announced node-1",
+		},
 		"Certainly": {"against one that returns now", story{{insist, answers(true, true)}, {time.Second, sighted(their, false)}, {time.Minute, sighted(their, false)}}, "1m13s duplicate node-2"},
 	}
 	for name, tc := range cases {
