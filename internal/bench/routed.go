@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/router"
 )
 
 //go:embed routed.yaml
@@ -112,25 +114,11 @@ func (b *routed) route(ctx context.Context) error {
 	for _, r := range []string{lab.Router1, lab.Router2} {
 		err := b.watching(r, func(routes *gauge.Routes) error {
 			for i := range *trials {
-				b.last = b.last.Next()
-				name := fmt.Sprintf("route-%s-%d", r, i)
-				if err := b.join(ctx, name, b.last); err != nil {
+				d, err := b.routeOf(ctx, w, routes, fmt.Sprintf("route-%s-%d", r, i))
+				if err != nil {
 					return err
 				}
-				var changes []gauge.RouteChange
-				for start := time.Now(); len(changes) == 0 && time.Since(start) < *limit; time.Sleep(time.Millisecond) {
-					changes = routes.Changes(host(b.last))
-				}
-				if len(changes) == 0 {
-					return fmt.Errorf("%s has no route to %s", r, b.last)
-				}
-				if err := w.until(ctx, func() bool { return !w.assigned[name].IsZero() }); err != nil {
-					return err
-				}
-				took[r] = append(took[r], millis(max(0, changes[0].At.Sub(w.assigned[name]))))
-				if err := b.delete(ctx, name); err != nil {
-					return err
-				}
+				took[r] = append(took[r], millis(d))
 				time.Sleep(250*time.Millisecond + time.Duration(i%10)*7*time.Millisecond) // at no fixed beat
 			}
 			return nil
@@ -143,6 +131,33 @@ func (b *routed) route(ctx context.Context) error {
 	row("address seen in the status → route in FRR's kernel", "50 ms", "%.0f ms", took[lab.Router1]...)
 	row("the same, BIRD", "50 ms", "%.0f ms", took[lab.Router2]...)
 	return nil
+}
+
+// routeOf creates a Service, and returns how long after its address was seen its route was there.
+func (b *routed) routeOf(ctx context.Context, w *watcher, routes *gauge.Routes, name string) (time.Duration, error) {
+	b.last = b.last.Next()
+	if err := b.join(ctx, name, b.last); err != nil {
+		return 0, err
+	}
+	if err := b.until(ctx, "a route to "+b.last.String(), func() bool { return len(routes.Changes(host(b.last))) > 0 }); err != nil {
+		return 0, err
+	}
+	var assigned time.Time
+	err := w.until(ctx, func() bool {
+		assigned = w.assigned[name]
+		return !assigned.IsZero()
+	})
+	return max(0, routes.Changes(host(b.last))[0].At.Sub(assigned)), errors.Join(err, b.delete(ctx, name))
+}
+
+// until waits until something is so, for five minutes at most.
+func (b *routed) until(ctx context.Context, what string, is func() bool) error {
+	for start := time.Now(); time.Since(start) < 5*time.Minute && ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+		if is() {
+			return nil
+		}
+	}
+	return errors.Join(ctx.Err(), fmt.Errorf("%s: not within five minutes", what))
 }
 
 func (b *routed) cable(ctx context.Context) error {
@@ -198,84 +213,82 @@ func (b *routed) planned(ctx context.Context) error {
 	return nil
 }
 
+// many are Services of which each has a route.
+type many map[string]netip.Addr
+
+// have reports whether all their routes have so many next hops.
+func (m many) have(w *gauge.Routes, hops int) func() bool {
+	return func() bool {
+		for _, a := range m {
+			if c := w.Changes(host(a)); len(c) == 0 || c[len(c)-1].Hops != hops {
+				return false
+			}
+		}
+		return true
+	}
+}
+
 // routes has many, and measures what a speaker takes with them, and how soon routers have them again from one that starts anew.
 func (b *routed) routes(ctx context.Context) error {
-	addresses := map[string]netip.Addr{}
+	all := many{}
 	for i := range *services {
 		b.last = b.last.Next()
-		addresses[fmt.Sprintf("routes-%d", i)] = b.last
+		all[fmt.Sprintf("routes-%d", i)] = b.last
 	}
-	has := func(w *gauge.Routes, hops int) func() bool {
-		return func() bool {
-			n := 0
-			for _, a := range addresses {
-				if c := w.Changes(host(a)); len(c) > 0 && c[len(c)-1].Hops == hops {
-					n++
-				}
-			}
-			return n == len(addresses)
-		}
-	}
-	until := func(what string, is func() bool) error {
-		for start := time.Now(); time.Since(start) < 5*time.Minute && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
-			if is() {
-				return nil
-			}
-		}
-		return errors.Join(ctx.Err(), fmt.Errorf("%s: not within five minutes", what))
-	}
-	var cold, rss []float64
+	var cold []float64
+	var used gauge.Usage
 	err := b.watching(lab.Router2, func(w *gauge.Routes) error {
-		if _, err := b.each(ctx, "routes-", *services, func(ctx context.Context, name string) error { return b.join(ctx, name, addresses[name]) }); err != nil {
+		if _, err := b.each(ctx, "routes-", len(all), func(ctx context.Context, name string) error { return b.join(ctx, name, all[name]) }); err != nil {
 			return err
 		}
-		if err := until("all routes", has(w, len(b.Nodes()))); err != nil {
+		if err := b.until(ctx, "all routes", all.have(w, len(b.Nodes()))); err != nil {
 			return err
 		}
-		used, err := quiet(ctx, gossiping, b.speakers)
-		if err != nil {
+		var err error
+		if used, err = quiet(ctx, gossiping, b.speakers); err != nil {
 			return err
 		}
-		rss = append(rss, mib(used.RSS))
 		for range *runs {
-			if err := b.kubectl(ctx, [][]string{{"-n", lab.Namespace, "delete", "pod", "--field-selector", "spec.nodeName=node-1", "-l", "app.kubernetes.io/component=speaker", "--wait=false"}}); err != nil {
+			took, err := b.cold(ctx, w, all)
+			if err != nil {
 				return err
 			}
-			// BIRD drops the node with its BFD session.
-			if err := until("the node's routes are gone", has(w, len(b.Nodes())-1)); err != nil {
-				return err
-			}
-			if err := until("a session", func() bool { n, _ := b.session(ctx); return n }); err != nil {
-				return err
-			}
-			begun := time.Now()
-			if err := until("all routes again", has(w, len(b.Nodes()))); err != nil {
-				return err
-			}
-			cold = append(cold, time.Since(begun).Seconds())
-			if err := b.healthy(ctx); err != nil {
-				return err
-			}
+			cold = append(cold, took.Seconds())
 		}
-		_, err = b.each(ctx, "routes-", *services, b.delete)
+		_, err = b.each(ctx, "routes-", len(all), b.delete)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	headingf("%d Services, each a route at two routers; then a speaker's pod is deleted, %d times.", *services, *runs)
-	row("RSS of the largest speaker", "120 MiB", "%.0f MiB", rss...)
+	headingf("%d Services, each a route at two routers; then a speaker's pod is deleted, %d times.", len(all), *runs)
+	row("RSS of the largest speaker", "120 MiB", "%.0f MiB", mib(used.RSS))
 	row("a session of the new speaker → all its routes in BIRD's kernel", "3 s", "%.2f s", cold...)
 	return nil
 }
 
-// session reports whether node-1's speaker has its session with router-2.
-func (b *routed) session(ctx context.Context) (bool, error) {
-	paths, err := b.Paths(ctx, lab.Router2, host(routedPage))
-	for _, p := range paths {
-		if p.NextHop == lab.NodeAddrs(1).V4 {
-			return true, err
-		}
+// cold deletes a speaker's pod, and returns how long after the new one's session BIRD has all its routes: it drops those of a node
+// whose BFD session ends.
+func (b *routed) cold(ctx context.Context, w *gauge.Routes, all many) (time.Duration, error) {
+	pod := []string{"-n", lab.Namespace, "delete", "pod", "--field-selector", "spec.nodeName=node-1", "-l", "app.kubernetes.io/component=speaker"}
+	if err := b.kubectl(ctx, [][]string{append(pod, "--wait=false")}); err != nil {
+		return 0, err
 	}
-	return false, err
+	if err := b.until(ctx, "the node's routes are gone", all.have(w, len(b.Nodes())-1)); err != nil {
+		return 0, err
+	}
+	if err := b.until(ctx, "a session", func() bool { return b.session(ctx) }); err != nil {
+		return 0, err
+	}
+	begun := time.Now()
+	if err := b.until(ctx, "all routes again", all.have(w, len(b.Nodes()))); err != nil {
+		return 0, err
+	}
+	return time.Since(begun), b.healthy(ctx)
+}
+
+// session reports whether router-2 has heard of the page from node-1.
+func (b *routed) session(ctx context.Context) bool {
+	paths, err := b.Paths(ctx, lab.Router2, host(routedPage))
+	return err == nil && slices.ContainsFunc(paths, func(p router.Path) bool { return p.NextHop == lab.NodeAddrs(1).V4 })
 }
