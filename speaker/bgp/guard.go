@@ -159,9 +159,12 @@ func (g *guard) discard(router *bufio.Reader, length int, alive *time.Time) erro
 	return g.tell(serialize(bgp.NewBGPKeepAliveMessage()))
 }
 
+// hungUp says of an error of a connection whether the other side has closed it, in whichever way that shows.
 func hungUp(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-		return errHungUp
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return errHungUp
+		}
 	}
 	if of := new(net.OpError); errors.As(err, &of) {
 		return of.Err
