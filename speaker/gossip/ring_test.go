@@ -272,7 +272,14 @@ func TestRingRecovers(t *testing.T) {
 			if by := w.doubters(name); len(by) > 0 {
 				t.Errorf("of %d, %s goes on, and is doubted by %v", n, name, by)
 			}
-			w.run(50*time.Millisecond, w.calm)
+			// What was lost before may have others be doubted, until they are heard again.
+			w.run(50*time.Millisecond, func() {
+				if by := w.doubters(name); len(by) > 0 {
+					t.Fatalf("of %d, %s has gone on, and is doubted again by %v", n, name, by)
+				}
+			})
+			w.run(settling)
+			w.calm()
 			w.lost = 0.05
 			w.run(10 * time.Second)
 			w.lost = 0
