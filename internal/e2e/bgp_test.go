@@ -274,7 +274,7 @@ func TestBGPPlanned(t *testing.T) {
 		}))
 		s.must(watch.Stop())
 		if n := watch.Fewest(netip.MustParsePrefix(routed4 + "/32")); n != len(all) {
-			t.Errorf("FRR had %d next hops at one time, and keeps those of a speaker that restarts", n)
+			t.Errorf("FRR had %d next hops at one time, and keeps those of a speaker that restarts: %v", n, watch.Changes(netip.MustParsePrefix(routed4+"/32")))
 		}
 	})
 	s.Run("NodeDrained", func(t *testing.T) {

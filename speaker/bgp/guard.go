@@ -97,6 +97,8 @@ func (g *guard) last(ctx context.Context, err error) error {
 		err = end
 		if end.code != 0 {
 			_, _ = g.router.Write(notification(end.code, end.subcode)) // it may be gone
+		} else {
+			g.hangUp()
 		}
 		return err
 	}
@@ -104,6 +106,17 @@ func (g *guard) last(ctx context.Context, err error) error {
 		_, _ = g.router.Write(wrong.notification())
 	}
 	return err
+}
+
+// hangUp ends the connection without a word and without a reset: it takes what the router still sends until that has closed its side too.
+// FRR keeps the routes if it reads the end of the connection, but not if it finds it reset while it writes.
+func (g *guard) hangUp() {
+	half, ok := g.router.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return // it is gone
+	}
+	_ = g.router.SetReadDeadline(time.Now().Add(farewell))
+	_, _ = io.Copy(io.Discard, g.router)
 }
 
 // greeting is how long a router may take to send its OPEN. RFC 4271, section 8.2.2, suggests four minutes; routers send it at once.

@@ -12,6 +12,9 @@ const (
 	// standinGrace is how long to go on after the other speakers know: within it one of them
 	// answers for this node.
 	standinGrace = 500 * time.Millisecond
+	// closing is how long BFD goes on after BGP. A router reads the two from different sockets, often in different processes: one that
+	// is busy may hear of the end of BFD first, and would take it for a failure.
+	closing = 250 * time.Millisecond
 )
 
 // handOver goes on announcing until that is not needed any more, at most for shutdownDelay.
@@ -75,5 +78,6 @@ func (s *speaker) leaveRouters(deadline time.Time) {
 		time.Sleep(min(grace, time.Until(deadline)))
 	}
 	s.routing.end(deadline)
+	time.Sleep(min(closing, time.Until(deadline)))
 	s.detecting.end(deadline)
 }
