@@ -3,6 +3,7 @@ package bgp
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -43,7 +44,7 @@ func newStranger(t *testing.T, name string, hold time.Duration) *stranger {
 }
 
 // accept takes the next connection, and has a session on it as far as its first KEEPALIVE.
-func (s *stranger) accept() net.Conn {
+func (s *stranger) accept(more ...bgp.ParameterCapabilityInterface) net.Conn {
 	s.Helper()
 	conn, err := s.listener.Accept()
 	if err != nil {
@@ -53,7 +54,8 @@ func (s *stranger) accept() net.Conn {
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	s.expect(conn, bgp.BGP_MSG_OPEN)
 	o := offer{asn: outside, hold: uint16(s.peer.HoldTime / time.Second), id: [4]byte{127, 0, 0, 9}}
-	s.send(conn, o.open([]bgp.ParameterCapabilityInterface{bgp.NewCapMultiProtocol(bgp.RF_IPv4_UC), bgp.NewCapFourOctetASNumber(outside), bgp.NewCapRouteRefresh()}))
+	capabilities := []bgp.ParameterCapabilityInterface{bgp.NewCapMultiProtocol(bgp.RF_IPv4_UC), bgp.NewCapFourOctetASNumber(outside), bgp.NewCapRouteRefresh()}
+	s.send(conn, o.open(append(capabilities, more...)))
 	s.expect(conn, bgp.BGP_MSG_KEEPALIVE)
 	s.send(conn, serialize(bgp.NewBGPKeepAliveMessage()))
 	return conn
@@ -116,6 +118,52 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d bytes are kept of it", grown)
 	}
 	t.Logf("%d UPDATEs were discarded", o.Discarded)
+}
+
+// TestRestarts has a router that keeps the routes of a speaker that restarts, and is sending when the speaker stops: it reads the end of the
+// connection, and until it closes its side nothing that it writes is refused.
+func TestRestarts(t *testing.T) {
+	s := newStranger(t, "busy", 90*time.Second)
+	s.peer.RestartTime = 2 * time.Minute
+	w := &wire{TB: t}
+	d, stop := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "busy")}, s.peer)
+	conn := s.accept(bgp.NewCapGracefulRestart(false, false, 120, nil))
+	w.established(d, 1)
+	refused, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		update := append(header(bgp.BGP_MSG_UPDATE, 400), make([]byte, 400-headerLength)...)
+		for {
+			select {
+			case <-ended:
+				refused <- nil
+				return
+			default:
+			}
+			if _, err := conn.Write(update); err != nil {
+				refused <- err
+				return
+			}
+		}
+	}()
+	go stop()
+	for {
+		var buffer [maxLength]byte
+		kind, _, err := readMessage(conn, &buffer)
+		if kind == bgp.BGP_MSG_NOTIFICATION && err == nil {
+			t.Fatal("it was sent a NOTIFICATION")
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("the connection was not ended but failed: %v", err)
+		}
+	}
+	time.Sleep(100 * time.Millisecond) // for what it writes after that
+	close(ended)
+	if err := <-refused; err != nil {
+		t.Errorf("what the router wrote was refused: %v", err)
+	}
 }
 
 // TestHostile has a router break the protocol: it is told so, its session ends, and begins again. Another session does not notice.
