@@ -59,7 +59,7 @@ func frrBGP(r Routing) string {
 `, RoutersASN, Router1Addrs.V4, NodesASN, security, bfd, NodesV4, NodesV6)
 }
 
-// birdConfig tells BIRD what FRR does unasked. With `bfd graceful` it would keep the routes of a node whose cable was pulled.
+// birdConfig tells BIRD what FRR does unasked.
 func birdConfig(r Routing) map[string]string {
 	var security, bfd, timers string
 	if r.Password != "" {
@@ -67,6 +67,9 @@ func birdConfig(r Routing) map[string]string {
 	}
 	if r.BFD != (BFD{}) {
 		bfd = "  bfd on;\n"
+		if r.Graceful {
+			bfd = "  bfd graceful;\n"
+		}
 		timers = fmt.Sprintf(" interface \"eth0\" { interval %d ms; multiplier %d; }; ", r.BFD.millis(), r.BFD.Multiplier)
 	}
 	return map[string]string{"bird.conf": fmt.Sprintf(`log stderr all;

@@ -38,6 +38,9 @@ type Routing struct {
 	Password string
 	// BFD is asked for with these timers, unless they are zero. Nodes that do not speak it are peers all the same.
 	BFD BFD
+	// Graceful has BIRD keep the routes of a node whose speaker restarts although BFD ends, and so those of a dead node, too. FRR
+	// tells the two apart.
+	Graceful bool
 }
 
 // BFD are the timers of a BFD session.
