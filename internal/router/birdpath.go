@@ -49,7 +49,10 @@ func (p *Path) note(name, value string) (err error) {
 	case "as_path":
 		p.ASPath, err = numbers(strings.Fields(value))
 	case "next_hop":
-		global, _, _ := strings.Cut(value, " ")
+		global, link, _ := strings.Cut(value, " ")
+		if global == "::" {
+			global = link // there is no other (RFC 2545)
+		}
 		p.NextHop, err = netip.ParseAddr(global)
 	case "med":
 		p.MED, err = number(value)

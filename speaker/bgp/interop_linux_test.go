@@ -314,33 +314,102 @@ func TestRouters(t *testing.T) {
 	}
 }
 
-// TestUnnumbered has a session with a router of which nothing is known but the interface: routes of both families have the
-// node's link-local address as next hop (RFC 8950).
-func TestUnnumbered(t *testing.T) {
-	by := routers["FRR"]
-	by.config = router.FRR{"zebra": "interface eth0\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 1\n", "bgpd": fmt.Sprintf(`router bgp %d
+// unnumbered are the routers' configurations for a neighbour of which they know the interface only.
+var unnumbered = map[string]router.Config{
+	"FRR": router.FRR{"zebra": "interface eth0\n no ipv6 nd suppress-ra\n ipv6 nd ra-interval 1\n", "bgpd": fmt.Sprintf(`router bgp %d
  bgp router-id 192.0.2.2
  no bgp ebgp-requires-policy
  neighbor eth0 interface remote-as external
  address-family ipv6 unicast
   neighbor eth0 activate
  exit-address-family
-`, outside)}
+`, outside)},
+	"BIRD": router.BIRD(fmt.Sprintf(`log stderr all;
+router id 192.0.2.2;
+protocol device {}
+protocol radv { interface "eth0" { max ra interval 4; min delay 3; default lifetime 0; }; }
+protocol bgp {
+  local as %d;
+  neighbor range fe80::/10 external;
+  interface "eth0";
+  dynamic name "node";
+  ipv4 { import all; export none; extended next hop on; };
+  ipv6 { import all; export none; };
+}
+`, outside)),
+}
+
+// TestUnnumbered has a session with a router of which nothing is known but the interface: routes of both families have the
+// node's link-local address as next hop (RFC 8950).
+func TestUnnumbered(t *testing.T) {
+	for name, by := range routers {
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t)
+			r := w.start(unnumbered[name])
+			p := peers(func(p *config.Peer) {
+				p.Address, p.Interface, p.PeerASN, p.Dynamic = netip.Addr{}, w.link, 0, v1beta1.ExternalASN
+			})[0]
+			d, _ := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "v4"), route("2001:db8:1::7/128", &announce.Attributes{}, "v4")}, p)
+			w.established(d, 1)
+			if s := d.Observed()[0]; s.Address != netip.MustParseAddr("fe80::2").WithZone(w.link) || s.Error != "" {
+				t.Errorf("the session is %+v", s)
+			}
+			for _, prefix := range []string{"198.51.100.7/32", "2001:db8:1::7/128"} {
+				w.eventually("the route is there", func() bool {
+					paths := w.has(r, by, prefix)
+					return len(paths) == 1 && paths[0].NextHop == netip.MustParseAddr("fe80::1")
+				}, func() string { return fmt.Sprintf("%+v", w.has(r, by, prefix)) })
+			}
+		})
+	}
+}
+
+// TestAddresses has an interface with addresses that a router gave it, beside its own: its own is the next hop.
+func TestAddresses(t *testing.T) {
+	w := newWire(t)
+	w.ip("addr add 2001:db8::99/64 dev " + w.link + " nodad valid_lft 1000 preferred_lft 0")
+	w.ip("addr add 2001:db8::77/64 dev " + w.link + " nodad valid_lft 1000 preferred_lft 500") // the kernel lists the last one first
+	for _, local := range []string{"192.0.2.1", "fe80::1%" + w.link} {
+		got, err := addresses(netip.MustParseAddr(local))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var global []string
+		for _, a := range got {
+			if a.Is6() && a.IsGlobalUnicast() {
+				global = append(global, a.String())
+			}
+		}
+		if want := []string{"2001:db8::1", "2001:db8::77", "2001:db8::99"}; !slices.Equal(global, want) {
+			t.Errorf("beside %s there are %v, want %v", local, global, want)
+		}
+	}
+	if got, err := addresses(netip.MustParseAddr("192.0.2.250")); got != nil || err != nil {
+		t.Errorf("beside an address that there is not: %v, %v", got, err)
+	}
+}
+
+// TestLacks has a router that does not carry one of the families: the session has the other's routes, and says what it lacks.
+func TestLacks(t *testing.T) {
+	by := routers["FRR"]
+	by.config = router.FRR{"zebra": "", "bgpd": fmt.Sprintf(`router bgp %d
+ bgp router-id 192.0.2.2
+ no bgp ebgp-requires-policy
+ neighbor 192.0.2.1 remote-as %d
+ neighbor 192.0.2.1 passive
+`, outside, nodes)}
 	w := newWire(t)
 	r := w.start(by.config)
-	p := peers(func(p *config.Peer) {
-		p.Address, p.Interface, p.PeerASN, p.Dynamic = netip.Addr{}, w.link, 0, v1beta1.ExternalASN
-	})[0]
-	d, _ := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "v4"), route("2001:db8:1::7/128", &announce.Attributes{}, "v4")}, p)
+	d, _ := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "v4"), route("2001:db8:1::7/128", &announce.Attributes{}, "v4")},
+		peers(func(*config.Peer) {})[0])
 	w.established(d, 1)
-	if s := d.Observed()[0]; s.Address != netip.MustParseAddr("fe80::2").WithZone(w.link) || s.Error != "" {
-		t.Errorf("the session is %+v", s)
+	if got, want := d.Observed()[0].Error, "the peer does not carry IPv6 routes"; got != want {
+		t.Errorf("the session says %q, want %q", got, want)
 	}
-	for _, prefix := range []string{"198.51.100.7/32", "2001:db8:1::7/128"} {
-		w.eventually("the route is there", func() bool {
-			paths := w.has(r, by, prefix)
-			return len(paths) == 1 && paths[0].NextHop == netip.MustParseAddr("fe80::1")
-		}, func() string { return fmt.Sprintf("%+v", w.has(r, by, prefix)) })
+	w.eventually("the route is there", func() bool { return len(w.has(r, by, "198.51.100.7/32")) == 1 },
+		func() string { return fmt.Sprintf("%+v", d.Observed()) })
+	if got := w.has(r, by, "2001:db8:1::7/128"); len(got) > 0 {
+		t.Errorf("it has %+v", got)
 	}
 }
 
