@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,7 +28,7 @@ func addresses(local netip.Addr) ([]netip.Addr, error) {
 		return nil, fmt.Errorf("list the addresses: %w", err)
 	}
 	of := slices.IndexFunc(all, func(a netlink.Addr) bool {
-		return addrOf(a) == local.WithZone("") && (zone == 0 || zone == a.LinkIndex)
+		return a.IP.Equal(local.AsSlice()) && (zone == 0 || zone == a.LinkIndex)
 	})
 	if of < 0 {
 		return nil, nil
@@ -37,14 +38,9 @@ func addresses(local netip.Addr) ([]netip.Addr, error) {
 	slices.SortStableFunc(all, func(a, b netlink.Addr) int { return cmp.Compare(fleeting(a), fleeting(b)) })
 	out := make([]netip.Addr, len(all))
 	for i, a := range all {
-		out[i] = addrOf(a)
+		out[i], _ = netipx.FromStdIP(a.IP)
 	}
 	return out, nil
-}
-
-func addrOf(a netlink.Addr) netip.Addr {
-	addr, _ := netip.AddrFromSlice(a.IP)
-	return addr.Unmap()
 }
 
 // fleeting is 0 for an address that was configured to stay, and more the sooner it may be gone.

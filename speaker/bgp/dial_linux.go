@@ -20,7 +20,7 @@ const dialPatience = 5 * time.Second
 const maxTTL = 255
 
 // dial connects to a router as its peer says.
-func dial(ctx context.Context, p Peer, to netip.Addr) (net.Conn, error) {
+func dial(ctx context.Context, p Peer, to netip.Addr) (*net.TCPConn, error) {
 	d := net.Dialer{Timeout: dialPatience, Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error { return prepare(fd, p, to) })
 	}}
@@ -31,7 +31,8 @@ func dial(ctx context.Context, p Peer, to netip.Addr) (net.Conn, error) {
 	if of := new(net.OpError); errors.As(err, &of) {
 		return nil, of.Err // the addresses are known
 	}
-	return conn, err
+	tcp, _ := conn.(*net.TCPConn) // what a Dialer makes for tcp
+	return tcp, err
 }
 
 func control(c syscall.RawConn, do func(fd int) error) error {

@@ -143,13 +143,6 @@ func (d *Driver) Run(ctx context.Context) error {
 	}
 }
 
-// Why sessions end on this side (RFC 4486).
-var (
-	errStops        = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_ADMINISTRATIVE_SHUTDOWN, "the speaker stops"}
-	errDeconfigured = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_PEER_DECONFIGURED, "the peer is not configured any more"}
-	errChanged      = &ending{bgp.BGP_ERROR_CEASE, bgp.BGP_ERROR_SUB_OTHER_CONFIGURATION_CHANGE, "the configuration has changed"}
-)
-
 // converge ends the sessions that are not wanted any more, waits for that, and begins those that are new.
 func (d *Driver) converge(ctx context.Context, e *engine, to Desired, why *ending) {
 	wanted := map[string]Peer{}

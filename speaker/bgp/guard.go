@@ -6,13 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
@@ -32,7 +30,8 @@ type guard struct {
 	report   func(s State, lacks string)
 	counters *counters
 
-	router, engine net.Conn
+	router *net.TCPConn
+	engine net.Conn
 	// open is the peer's; nil until it is known. established is closed when routes may be announced.
 	open        atomic.Pointer[offer]
 	established chan struct{}
@@ -56,17 +55,6 @@ func (c *counters) load() Counters {
 	return Counters{Sent: c.sent.Load(), Received: c.received.Load(), Discarded: c.discarded.Load(), Established: c.established.Load()}
 }
 
-// ending is why a session is ended here. With a code of 0 the router is not told: it shall take that for a restart.
-type ending struct {
-	code, subcode uint8
-	text          string
-}
-
-func (e *ending) Error() string { return e.text }
-
-// farewell is how long what is said last may take.
-const farewell = time.Second
-
 // run passes messages until the session ends, and says why it did. ctx ends it with an *ending as its cause.
 func (g *guard) run(ctx context.Context) error {
 	group, working := errgroup.WithContext(ctx)
@@ -88,41 +76,8 @@ func (g *guard) run(ctx context.Context) error {
 	return g.last(ctx, err)
 }
 
-// last says to the router what it has to know at the end, closes both connections, and returns why the session ended.
-func (g *guard) last(ctx context.Context, err error) error {
-	defer g.router.Close() //nolint:errcheck // that is all that can be done
-	defer g.engine.Close() //nolint:errcheck // that too
-	var end *ending
-	if ctx.Err() != nil && errors.As(context.Cause(ctx), &end) {
-		err = end
-		if end.code != 0 {
-			_, _ = g.router.Write(notification(end.code, end.subcode)) // it may be gone
-		} else {
-			g.hangUp()
-		}
-		return err
-	}
-	if wrong := new(messageError); errors.As(err, &wrong) {
-		_, _ = g.router.Write(wrong.notification())
-	}
-	return err
-}
-
-// hangUp ends the connection without a word and without a reset: it takes what the router still sends until that has closed its side too.
-// FRR keeps the routes if it reads the end of the connection, but not if it finds it reset while it writes.
-func (g *guard) hangUp() {
-	half, ok := g.router.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return // it is gone
-	}
-	_ = g.router.SetReadDeadline(time.Now().Add(farewell))
-	_, _ = io.Copy(io.Discard, g.router)
-}
-
 // greeting is how long a router may take to send its OPEN. RFC 4271, section 8.2.2, suggests four minutes; routers send it at once.
 const greeting = 10 * time.Second
-
-var errHungUp = errors.New("the peer closed the connection")
 
 // hear takes what the router says.
 func (g *guard) hear(ctx context.Context) error {
@@ -170,19 +125,6 @@ func (g *guard) discard(router *bufio.Reader, length int, alive *time.Time) erro
 	}
 	*alive = now
 	return g.tell(serialize(bgp.NewBGPKeepAliveMessage()))
-}
-
-// hungUp says of an error of a connection whether the other side has closed it, in whichever way that shows.
-func hungUp(err error) error {
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, end) {
-			return errHungUp
-		}
-	}
-	if of := new(net.OpError); errors.As(err, &of) {
-		return of.Err
-	}
-	return err
 }
 
 // take acts upon a message of the router that is no UPDATE.
@@ -351,15 +293,6 @@ func (g *guard) pass(message []byte) error {
 		g.ready()
 	}
 	return nil
-}
-
-// blame says why GoBGP ended the session.
-func (g *guard) blame(message []byte) error {
-	o := g.open.Load()
-	if o != nil && g.peer.PeerASN != 0 && o.asn != g.peer.PeerASN {
-		return fmt.Errorf("the peer's AS number is %d, and peerASN is %d", o.asn, g.peer.PeerASN)
-	}
-	return fmt.Errorf("this node sent NOTIFICATION %s", words(message))
 }
 
 // stalled is how long a router may take nothing while it is alive (RFC 9687).

@@ -91,6 +91,11 @@ func header(kind uint8, length uint16) []byte {
 	return m
 }
 
+// unreadable is an UPDATE that no parser could read.
+func unreadable() []byte {
+	return append(header(bgp.BGP_MSG_UPDATE, 400), bytes.Repeat([]byte{0xee}, 400-headerLength)...)
+}
+
 // TestFlood has a router send UPDATEs that no parser could read, for longer than the hold time, and nothing else: the session stays, and
 // nothing is kept of them.
 func TestFlood(t *testing.T) {
@@ -100,8 +105,7 @@ func TestFlood(t *testing.T) {
 	conn := s.accept()
 	w.established(d, 1)
 	go func() { _, _ = io.Copy(io.Discard, conn) }()
-	update := append(header(bgp.BGP_MSG_UPDATE, 400), bytes.Repeat([]byte{0xee}, 400-headerLength)...)
-	burst := bytes.Repeat(update, 200)
+	burst := bytes.Repeat(unreadable(), 200)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -131,18 +135,17 @@ func TestRestarts(t *testing.T) {
 	w.established(d, 1)
 	refused, ended := make(chan error, 1), make(chan struct{})
 	go func() {
-		update := append(header(bgp.BGP_MSG_UPDATE, 400), make([]byte, 400-headerLength)...)
 		for {
+			_, err := conn.Write(unreadable())
 			select {
 			case <-ended:
-				refused <- nil
-				return
 			default:
+				if err == nil {
+					continue
+				}
 			}
-			if _, err := conn.Write(update); err != nil {
-				refused <- err
-				return
-			}
+			refused <- err
+			return
 		}
 	}()
 	go stop()

@@ -161,6 +161,12 @@ func route(prefix string, a *announce.Attributes, to ...string) announce.Route {
 	return r
 }
 
+// both is a route of each family.
+func both(to string) []announce.Route {
+	a := &announce.Attributes{}
+	return []announce.Route{route("198.51.100.7/32", a, to), route("2001:db8:1::7/128", a, to)}
+}
+
 // asked is a router, and how it says what it has.
 type asked struct {
 	config router.Config
@@ -349,7 +355,7 @@ func TestUnnumbered(t *testing.T) {
 			p := peers(func(p *config.Peer) {
 				p.Address, p.Interface, p.PeerASN, p.Dynamic = netip.Addr{}, w.link, 0, v1beta1.ExternalASN
 			})[0]
-			d, _ := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "v4"), route("2001:db8:1::7/128", &announce.Attributes{}, "v4")}, p)
+			d, _ := w.run(both("v4"), p)
 			w.established(d, 1)
 			if s := d.Observed()[0]; s.Address != netip.MustParseAddr("fe80::2").WithZone(w.link) || s.Error != "" {
 				t.Errorf("the session is %+v", s)
@@ -400,8 +406,7 @@ func TestLacks(t *testing.T) {
 `, outside, nodes)}
 	w := newWire(t)
 	r := w.start(by.config)
-	d, _ := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "v4"), route("2001:db8:1::7/128", &announce.Attributes{}, "v4")},
-		peers(func(*config.Peer) {})[0])
+	d, _ := w.run(both("v4"), peers(func(*config.Peer) {})[0])
 	w.established(d, 1)
 	if got, want := d.Observed()[0].Error, "the peer does not carry IPv6 routes"; got != want {
 		t.Errorf("the session says %q, want %q", got, want)
