@@ -49,11 +49,8 @@ func (p *Path) note(name, value string) (err error) {
 	case "as_path":
 		p.ASPath, err = numbers(strings.Fields(value))
 	case "next_hop":
-		global, link, _ := strings.Cut(value, " ")
-		if global == "::" {
-			global = link // there is no other (RFC 2545)
-		}
-		p.NextHop, err = netip.ParseAddr(global)
+		hop, _, _ := strings.Cut(strings.TrimPrefix(value, ":: "), " ") // the global one, or :: and the link-local one (RFC 2545)
+		p.NextHop, err = netip.ParseAddr(hop)
 	case "med":
 		p.MED, err = number(value)
 	case "local_pref":

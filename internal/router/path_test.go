@@ -44,6 +44,9 @@ func TestParse(t *testing.T) {
 			via(preferred(six, 100), "fd30::11", "172.30.0.11"), via(preferred(six, 100), "fd30::11", "fd30::11"),
 			via(preferred(six, 100), "fd30::12", "172.30.0.12"), via(preferred(six, 100), "fd30::12", "fd30::12"),
 		}},
+		"bird-unnumbered.txt": {"a neighbour without an address has a link-local next hop alone", parseBIRD, []Path{
+			via(preferred(Path{ASPath: []uint32{64512}}, 100), "fe80::1", "fe80::1"),
+		}},
 		"bird-none.txt": {"what the router does not have has no path", parseBIRD, nil},
 	}
 	for name, tc := range tests {
