@@ -12,9 +12,6 @@ const (
 	// standinGrace is how long to go on after the other speakers know: within it one of them
 	// answers for this node.
 	standinGrace = 500 * time.Millisecond
-	// closing is how long BFD goes on after BGP. A router reads the two from different sockets, often in different processes: one that
-	// is busy may hear of the end of BFD first, and would take it for a failure.
-	closing = 250 * time.Millisecond
 )
 
 // handOver goes on announcing until that is not needed any more, at most for shutdownDelay.
@@ -71,13 +68,12 @@ func untilIdle(news <-chan struct{}, busy func() bool, long time.Duration, deadl
 }
 
 // leaveRouters ends the sessions with routers. Those that keep the routes while this speaker restarts (RFC 4724) lose the connection and
-// nothing else. The others are told first that the routes are about to go (RFC 8326). BFD goes last, as the end of BFD is
-// no failure for a router only if it expects none of BGP (RFC 5882, section 4.3).
+// nothing else. The others are told first that the routes are about to go (RFC 8326). BFD goes last, once the routers have
+// closed their sides, as the end of BFD is no failure for a router only if it expects none of BGP (RFC 5882, section 4.3).
 func (s *speaker) leaveRouters(deadline time.Time) {
 	if s.bgp.Leave() {
 		time.Sleep(min(grace, time.Until(deadline)))
 	}
 	s.routing.end(deadline)
-	time.Sleep(min(closing, time.Until(deadline)))
 	s.detecting.end(deadline)
 }
