@@ -238,7 +238,7 @@ type BGPPeerStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Sessions string `json:"sessions,omitempty"`
-	// How many nodes have an established session with the router.
+	// How many nodes, of those that are ready, have an established session with the router.
 	// +optional
 	Established int32 `json:"established"`
 	// How many nodes are to have a session with the router.

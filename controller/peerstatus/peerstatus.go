@@ -27,6 +27,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 )
 
 // gather is how long changes are gathered before they are written.
@@ -37,12 +38,18 @@ type Reconciler struct{ Client client.Client }
 
 // SetupWithManager has the manager run the Reconciler while this replica leads.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
-	labels := predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }})
 	return builder.ControllerManagedBy(mgr).Named("peerstatus").
 		Watches(&v1beta1.BGPPeer{}, soon()).
 		Watches(&v1beta1.BGPStatus{}, soon()).
-		Watches(&corev1.Node{}, soon(), builder.WithPredicates(labels)).
+		Watches(&corev1.Node{}, soon(), builder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: turned}))).
 		Complete(r)
+}
+
+// turned reports whether a node has become ready, or is not any more.
+func turned(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*corev1.Node)
+	after, too := e.ObjectNew.(*corev1.Node)
+	return ok && too && kube.NodeOf(before).Ready != kube.NodeOf(after).Ready
 }
 
 // soon has everything looked at once, a while after the first change.
@@ -95,7 +102,8 @@ const (
 // named is how many nodes without a session are named.
 const named = 3
 
-// Summarize puts into a BGPPeer what is known of its sessions. One that is not in force is nil in p.
+// Summarize puts into a BGPPeer what is known of its sessions. One that is not in force is nil in p. A node that is not ready may be dead:
+// what its speaker reported last does not count.
 func Summarize(to *v1beta1.BGPPeer, p *config.Peer, nodes []corev1.Node, reports []v1beta1.BGPStatus) {
 	sessions := map[string]*v1beta1.BGPSession{}
 	for i := range reports {
@@ -114,6 +122,8 @@ func Summarize(to *v1beta1.BGPPeer, p *config.Peer, nodes []corev1.Node, reports
 		}
 		configured++
 		switch s := sessions[n.Name]; {
+		case !kube.NodeOf(n).Ready:
+			without = append(without, n.Name+": the node is not ready")
 		case s == nil:
 			without = append(without, n.Name+": nothing is reported")
 		case s.State == "Established":

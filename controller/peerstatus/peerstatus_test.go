@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -25,8 +26,13 @@ func peer(name, address string) *v1beta1.BGPPeer {
 	}
 }
 
-func node(n int, router string) *corev1.Node {
-	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", n), Labels: map[string]string{"router": router}}}
+func node(n int, router string) *corev1.Node { return nodeThat(n, router, corev1.ConditionTrue) }
+
+func nodeThat(n int, router string, ready corev1.ConditionStatus) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", n), Labels: map[string]string{"router": router}},
+		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}},
+	}
 }
 
 func report(n int, peer, state, err string) *v1beta1.BGPStatus {
@@ -48,6 +54,11 @@ func TestReconcile(t *testing.T) {
 		"Former": {
 			"a node that is not selected any more does not count", []client.Object{node(1, "a"), node(2, "b"), report(1, "a", "Established", ""), report(2, "a", "Established", "")},
 			"1/1 established: True Established: 1/1 established",
+		},
+		"Dead": {
+			"what a dead node's speaker reported last does not count",
+			[]client.Object{node(1, "a"), nodeThat(2, "a", corev1.ConditionUnknown), report(1, "a", "Established", ""), report(2, "a", "Established", "")},
+			"1/2 established: False NotEstablished: 1/2 established; node-2: the node is not ready",
 		},
 		"Some": {
 			"those without say why, a few of them", []client.Object{
@@ -85,5 +96,22 @@ func TestReconcile(t *testing.T) {
 				t.Errorf("%s: %s, want %s", tc.reason, got, tc.want)
 			}
 		})
+	}
+}
+
+func TestTurned(t *testing.T) {
+	is, unknown := node(1, "a"), nodeThat(1, "a", corev1.ConditionUnknown)
+	for name, tc := range map[string]struct {
+		old, new client.Object
+		want     bool
+	}{
+		"Dies":      {is, unknown, true},
+		"Returns":   {unknown, is, true},
+		"Heartbeat": {is, is, false},
+		"StillDead": {unknown, nodeThat(1, "a", corev1.ConditionFalse), false},
+	} {
+		if got := turned(event.UpdateEvent{ObjectOld: tc.old, ObjectNew: tc.new}); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

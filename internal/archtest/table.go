@@ -53,7 +53,7 @@ var Table = []Rule{
 	{Package: "controller/conditions", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
 	{Package: "controller/gossipkey", Ours: []string{"internal/kube"}, Never: sockets},
 	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},
-	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config"}, Never: sockets},
+	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube", "internal/metrics"}, Never: sockets},
 
 	// The speaker: it never assigns. The agent decides and knows no driver; node joins them.
