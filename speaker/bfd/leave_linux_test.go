@@ -47,13 +47,14 @@ func message(kind byte, body ...byte) []byte {
 	return append(append(b, kind), body...)
 }
 
-// speak has a BGP session from 192.0.2.1, with the capability to restart, that announces 203.0.113.7. It ends without a NOTIFICATION.
+// speak has a BGP session from 192.0.2.1, with the capability to restart, that announces 203.0.113.7. It ends without a NOTIFICATION,
+// and once the router has taken note.
 func (w *wire) speak() (end func()) {
 	w.Helper()
 	// RFC 4271 section 4.2: version, AS, hold time, identifier; RFC 5492: multiprotocol for IPv4 (RFC 4760), restart within 120 s (RFC 4724).
 	open := message(1, 4, 0xfc, 0, 0, 90, 192, 0, 2, 1, 16, 2, 14, 1, 4, 0, 1, 0, 1, 64, 6, 0, 120, 0, 1, 1, 0x80)
 	update := message(2, 0, 0, 0, 18, 0x40, 1, 1, 0, 0x40, 2, 4, 2, 1, 0xfc, 0, 0x40, 3, 4, 192, 0, 2, 1, 32, 203, 0, 113, 7)
-	var conn net.Conn
+	var conn *net.TCPConn
 	w.eventually("BGP connects", func() bool { // a router that is not ready closes
 		<-w.on(w.us, func() {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IP{192, 0, 2, 1}}, Timeout: time.Second}
@@ -69,7 +70,7 @@ func (w *wire) speak() (end func()) {
 				return
 			}
 			_ = c.SetReadDeadline(time.Time{})
-			conn = c
+			conn, _ = c.(*net.TCPConn)
 		})
 		return conn != nil
 	}, func() string { return "" })
@@ -84,8 +85,9 @@ func (w *wire) speak() (end func()) {
 		_, _ = io.Copy(io.Discard, conn)
 	}()
 	return func() {
+		_ = conn.CloseWrite()
+		<-read // until the router has closed its side
 		_ = conn.Close()
-		<-read
 	}
 }
 
@@ -96,7 +98,7 @@ func (w *wire) forwards() bool {
 }
 
 // TestLeave: how a speaker has to end so that routers keep its routes until it is back (RFC 4724, RFC 5882 section 4.3): without BGP's
-// NOTIFICATION, and then by AdminDown. BIRD has to be told that BFD is not to undo that.
+// NOTIFICATION, and by AdminDown once the router knows of that. BIRD has to be told that BFD is not to undo that.
 func TestLeave(t *testing.T) {
 	tests := map[string]struct {
 		reason string
