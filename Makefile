@@ -5,13 +5,17 @@ SHELL := bash
 
 ARCH     ?= $(shell go env GOARCH)
 REGISTRY ?= ghcr.io/fairlead-lb
-TAG      ?= dev
+# The tag of the images is what the manifests install, and the version of the programs is the same unless a release says otherwise.
+TAG      ?= $(shell awk '$$1 == "newTag:" {print $$2; exit}' manifests/default/kustomization.yaml)
+VERSION  ?= $(TAG)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 NODES    ?= 3
 PROXY    ?= nftables
 
 TOOL     := go tool -modfile=go.tools.mod
 LAB      := build/lab
-GOBUILD  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+VERSIONS := github.com/fairlead-lb/fairlead/internal/version
+GOBUILD  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X $(VERSIONS).number=$(VERSION) -X $(VERSIONS).commit=$(COMMIT)'
 # The images of this machine's architecture have the short names.
 IMAGES   := build/images$(if $(filter-out $(shell go env GOARCH),$(ARCH)),/$(ARCH))
 
@@ -35,11 +39,15 @@ $(LAB):
 	@mkdir -p build && go build -o $(LAB) ./internal/lab/cmd/lab
 
 ##@ Build
-.PHONY: build images images-all
+.PHONY: build plugin images images-all release
 build: ## Build the binaries into build/bin.
 	@mkdir -p build/bin/$(ARCH)
 	GOARCH=$(ARCH) $(GOBUILD) -o build/bin/$(ARCH)/fairlead-controller ./controller
 	GOARCH=$(ARCH) $(GOBUILD) -o build/bin/$(ARCH)/fairlead-speaker ./speaker
+
+plugin: ## Build the plugin of kubectl: build/bin/kubectl-fairlead.
+	@mkdir -p build/bin
+	$(GOBUILD) -o build/bin/kubectl-fairlead ./internal/cli/kubectl-fairlead
 
 images: build ## Make build/images/controller.tar and speaker.tar: ARCH=amd64 or arm64.
 	@mkdir -p $(IMAGES)
@@ -49,6 +57,9 @@ images: build ## Make build/images/controller.tar and speaker.tar: ARCH=amd64 or
 images-all: ## Make the images of both architectures.
 	@$(MAKE) --no-print-directory images ARCH=amd64
 	@$(MAKE) --no-print-directory images ARCH=arm64
+
+release: ## Make everything of a release in build/release: VERSION=v0.1.0.
+	go run ./internal/release -version $(VERSION) -commit $(COMMIT) -registry $(REGISTRY) -o build/release/$(VERSION)
 
 ##@ Test
 .PHONY: test test-unit test-race test-envtest test-e2e fuzz bench

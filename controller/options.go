@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/version"
 )
 
 // options are the flags, validated.
@@ -45,8 +46,12 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 		"a leader that cannot renew for so long gives up; it writes nothing from then on")
 	f.DurationVar(&o.election.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "time between two tries to renew or to take over")
 	f.StringVar(&o.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
+	printVersion := version.Flag(f)
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if *printVersion {
+		return o, version.ErrRequested
 	}
 	if rest := f.Args(); len(rest) > 0 {
 		return o, fmt.Errorf("unexpected argument %q", rest[0])

@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-lb/fairlead/internal/version"
 )
 
 func TestParse(t *testing.T) {
@@ -20,6 +22,7 @@ func TestParse(t *testing.T) {
 		"BadClass":    {[]string{"--load-balancer-class=a/b/c"}, env, `load balancer class "a/b/c": want a name such as fairlead.io/lb or lb`},
 		"Extra":       {[]string{"extra"}, env, `unexpected argument "extra"`},
 		"Unknown":     {[]string{"--nonsense"}, env, "not defined: -nonsense"},
+		"Version":     {[]string{"--version"}, none, version.ErrRequested.Error()},
 	} {
 		_, err := parse(tc.args, tc.env, io.Discard)
 		if tc.err == "" && err != nil || tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)) {

@@ -20,6 +20,7 @@ import (
 	"github.com/fairlead-lb/fairlead/controller/poolstatus"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	fairleadmetrics "github.com/fairlead-lb/fairlead/internal/metrics"
+	"github.com/fairlead-lb/fairlead/internal/version"
 )
 
 // component names the controller in events.
@@ -27,7 +28,7 @@ const component = "fairlead-controller"
 
 // run wires the controller and runs it until ctx ends.
 func run(ctx context.Context, o options) error {
-	if _, err := kube.Logger(os.Stderr, o.logLevel); err != nil {
+	if err := begin(o); err != nil {
 		return err
 	}
 	rc, err := ctrl.GetConfig()
@@ -88,4 +89,16 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	return mgr.Start(ctx)
+}
+
+// begin sets up the log, and says in it and by a metric which build this is.
+func begin(o options) error {
+	log, err := kube.Logger(os.Stderr, o.logLevel)
+	if err != nil {
+		return err
+	}
+	build := version.Get()
+	log.Info("starting", "version", build.Version, "commit", build.Commit, "go", build.Go)
+	fairleadmetrics.NewBuild(metrics.Registry, build.Version, build.Commit, build.Go)
+	return nil
 }

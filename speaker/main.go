@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/fairlead-lb/fairlead/internal/version"
 	"github.com/fairlead-lb/fairlead/speaker/node"
 )
 
@@ -18,8 +19,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o, err := parse(os.Args[1:], os.Getenv, os.Stderr)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = node.Run(ctx, o)
+	case errors.Is(err, version.ErrRequested):
+		fmt.Println("fairlead-speaker", version.Get())
+		return
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "fairlead-speaker:", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/version"
 	"github.com/fairlead-lb/fairlead/speaker/gossip"
 	"github.com/fairlead-lb/fairlead/speaker/node"
 )
@@ -41,8 +42,12 @@ func parse(args []string, env func(string) string, usage io.Writer) (node.Option
 	f.StringVar(&o.HealthAddress, "health-address", "127.0.0.1:9477", "serve /healthz and /readyz on this `address`")
 	f.StringVar(&o.ProfileAddress, "profile-address", "0", "serve /debug/pprof on this `address`, to whoever reaches it: choose a loopback one; 0 for none")
 	f.StringVar(&o.LogLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
+	printVersion := version.Flag(f)
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if *printVersion {
+		return o, version.ErrRequested
 	}
 	if rest := f.Args(); len(rest) > 0 {
 		return o, fmt.Errorf("unexpected argument %q", rest[0])

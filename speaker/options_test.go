@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/fairlead-lb/fairlead/internal/version"
 )
 
 func TestParse(t *testing.T) {
@@ -23,6 +25,7 @@ func TestParse(t *testing.T) {
 		"Delay":       {[]string{"--shutdown-delay=-1s"}, env, "--shutdown-delay -1s: want a time from 0 on"},
 		"Extra":       {[]string{"extra"}, env, `unexpected argument "extra"`},
 		"Unknown":     {[]string{"--nonsense"}, env, "not defined: -nonsense"},
+		"Version":     {[]string{"--version"}, none, version.ErrRequested.Error()},
 	} {
 		_, err := parse(tc.args, tc.env, io.Discard)
 		if tc.err == "" && err != nil || tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)) {

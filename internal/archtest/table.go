@@ -41,7 +41,7 @@ var Table = []Rule{
 		Package: "controller",
 		Ours: []string{
 			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/peerstatus", "controller/place", "controller/poolstatus",
-			"internal/kube", "internal/metrics",
+			"internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
 	},
@@ -57,12 +57,12 @@ var Table = []Rule{
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube", "internal/metrics"}, Never: sockets},
 
 	// The speaker: it never assigns. The agent decides and knows no driver; node joins them.
-	{Package: "speaker", Ours: []string{"internal/kube", "speaker/gossip", "speaker/node"}, Never: sockets},
+	{Package: "speaker", Ours: []string{"internal/kube", "internal/version", "speaker/gossip", "speaker/node"}, Never: sockets},
 	{
 		Package: "speaker/node",
 		Ours: []string{
 			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/bfd", "speaker/bgp", "speaker/gossip", "speaker/link", "speaker/ndp",
-			"speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics",
+			"speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
 	},
@@ -89,6 +89,17 @@ var Table = []Rule{
 	{Package: "internal/kube", Ours: []string{"api/v1beta1"}, Never: sockets},
 	{Package: "internal/latest", Never: join(kubernetes, telling, sockets)},
 	{Package: "internal/metrics", Never: join(kubernetes, sockets)},
+	{Package: "internal/version", Never: join(kubernetes, sockets)},
+
+	// The plugin of kubectl: the decisions of both programs, and what the controller makes of objects. It opens no socket but the API's.
+	{
+		Package: "internal/cli",
+		Ours: []string{
+			"api/v1beta1", "config", "controller/assign", "controller/conditions", "controller/place", "internal/kube", "internal/version", "ipam", "speaker/announce",
+		},
+		Never: sockets,
+	},
+	{Package: "internal/cli/kubectl-fairlead", Ours: []string{"internal/cli"}, Never: sockets},
 
 	// What is in no binary. Nothing above may import it.
 	{Package: "docs", Ours: []string{"..."}},
@@ -102,6 +113,7 @@ var Table = []Rule{
 	{Package: "internal/gauge", Ours: []string{"internal/lab"}, Never: kubernetes},
 	{Package: "internal/image/...", Ours: []string{"..."}},
 	{Package: "internal/lab/...", Ours: []string{"..."}},
+	{Package: "internal/release", Ours: []string{"internal/image"}, Never: join(kubernetes, sockets)},
 	{Package: "internal/router", Ours: []string{"internal/debian"}, Never: join(kubernetes, sockets)},
 }
 

@@ -5,6 +5,16 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
+// NewBuild registers fairlead_build_info, which says by its labels which build this is.
+func NewBuild(r prometheus.Registerer, version, commit, compiler string) {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "fairlead_build_info", Help: "1; the labels say which build this is.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "goversion": compiler},
+	})
+	info.Set(1)
+	r.MustRegister(info)
+}
+
 // Controller are the collectors of the controller.
 type Controller struct {
 	addresses *prometheus.GaugeVec

@@ -21,6 +21,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/internal/metrics"
+	"github.com/fairlead-lb/fairlead/internal/version"
 	"github.com/fairlead-lb/fairlead/speaker/agent"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/arp"
@@ -90,6 +91,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	build := version.Get()
+	log.Info("starting", "node", o.Node, "version", build.Version, "commit", build.Commit, "go", build.Go)
+	metrics.NewBuild(ctrlmetrics.Registry, build.Version, build.Commit, build.Go)
 	rc, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
