@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // An Image is one program and how it is run.
@@ -29,6 +30,8 @@ type Image struct {
 	Arch string
 	// User is the uid:gid that the program runs as unless the pod says otherwise.
 	User string
+	// Labels are told by the image's configuration.
+	Labels map[string]string
 }
 
 // Write writes an archive of images.
@@ -39,20 +42,21 @@ func Write(path string, images ...Image) error {
 		if err != nil {
 			return fmt.Errorf("name %q: %w", i.Name, err)
 		}
-		if all[tag], err = i.build(); err != nil {
+		if all[tag], err = i.build(types.DockerLayer); err != nil {
 			return fmt.Errorf("make image %s: %w", i.Name, err)
 		}
 	}
 	return tarball.MultiWriteToFile(path, all)
 }
 
-func (i Image) build() (v1.Image, error) {
+// build makes the image, with its layer as a media type.
+func (i Image) build(as types.MediaType) (v1.Image, error) {
 	program, err := os.ReadFile(i.Program)
 	if err != nil {
 		return nil, err
 	}
 	entrypoint := "/" + filepath.Base(i.Program)
-	layer, err := layer(entrypoint, program)
+	layer, err := layer(entrypoint, program, as)
 	if err != nil {
 		return nil, err
 	}
@@ -65,12 +69,12 @@ func (i Image) build() (v1.Image, error) {
 		return nil, err
 	}
 	config.OS, config.Architecture = "linux", i.Arch
-	config.Config = v1.Config{Entrypoint: []string{entrypoint}, User: i.User}
+	config.Config = v1.Config{Entrypoint: []string{entrypoint}, User: i.User, Labels: i.Labels}
 	return mutate.ConfigFile(img, config)
 }
 
 // layer holds one file, without times or owners.
-func layer(path string, data []byte) (v1.Layer, error) {
+func layer(path string, data []byte, as types.MediaType) (v1.Layer, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	if err := w.WriteHeader(&tar.Header{Name: path[1:], Mode: 0o755, Size: int64(len(data))}); err != nil {
@@ -84,5 +88,5 @@ func layer(path string, data []byte) (v1.Layer, error) {
 	}
 	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(buf.Bytes())), nil
-	})
+	}, tarball.WithMediaType(as))
 }
