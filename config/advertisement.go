@@ -37,8 +37,8 @@ func parseScope(in scopeSpec) (scope, []fault) {
 	return s, faults
 }
 
-// announces reports whether the advertisement is for a pool.
-func (s *scope) announces(p *Pool) bool {
+// Announces reports whether the advertisement is for a pool.
+func (s *scope) Announces(p *Pool) bool {
 	if len(s.pools) == 0 && len(s.poolSelectors) == 0 {
 		return true
 	}

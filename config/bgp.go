@@ -186,7 +186,7 @@ func (s *Snapshot) meetAt(a, b *BGPAdvertisement) bool {
 	}
 	return slices.ContainsFunc(s.pools, func(p *Pool) bool {
 		same := func(f Family) bool { return a.lengthOf(f) == b.lengthOf(f) && len(p.Ranges(f)) > 0 }
-		return a.announces(p) && b.announces(p) && (same(IPv4) || same(IPv6))
+		return a.Announces(p) && b.Announces(p) && (same(IPv4) || same(IPv6))
 	})
 }
 
@@ -202,7 +202,7 @@ func (s *Snapshot) missingPeers(ref Ref, names []string) []Problem {
 func (s *Snapshot) tooWide(ref Ref, a *BGPAdvertisement) []Problem {
 	var problems []Problem
 	for _, p := range s.pools {
-		if p.Refused || !a.announces(p) {
+		if p.Refused || !a.Announces(p) {
 			continue
 		}
 		for _, f := range []Family{IPv4, IPv6} {
@@ -232,7 +232,7 @@ func fits(r netipx.IPRange, length int) bool {
 func (s *Snapshot) BGPFor(p *Pool, serviceLabels map[string]string) []*BGPAdvertisement {
 	var out []*BGPAdvertisement
 	for _, a := range s.bgp {
-		if a.announces(p) && a.SelectsService(serviceLabels) {
+		if a.Announces(p) && a.SelectsService(serviceLabels) {
 			out = append(out, a)
 		}
 	}

@@ -190,12 +190,18 @@ func (s *Snapshot) SameAddresses(o *Snapshot) bool {
 	return slices.EqualFunc(s.pools, o.pools, samePool) && slices.EqualFunc(s.ranges, o.ranges, sameRange)
 }
 
+// L2 returns all layer 2 advertisements, by name. Not to be changed.
+func (s *Snapshot) L2() []*L2 { return s.l2 }
+
+// BGP returns all BGP advertisements, by name. Not to be changed.
+func (s *Snapshot) BGP() []*BGPAdvertisement { return s.bgp }
+
 // L2For returns the layer 2 advertisements of a pool that are for a Service
 // with these labels, by name.
 func (s *Snapshot) L2For(p *Pool, serviceLabels map[string]string) []*L2 {
 	var out []*L2
 	for _, l := range s.l2 {
-		if l.announces(p) && l.SelectsService(serviceLabels) {
+		if l.Announces(p) && l.SelectsService(serviceLabels) {
 			out = append(out, l)
 		}
 	}

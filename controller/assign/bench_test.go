@@ -36,7 +36,7 @@ func BenchmarkAdopt(b *testing.B) {
 		requests := make([]ipam.Request, 0, services)
 		for i := range all {
 			view := kube.ServiceOf(&all[i])
-			requests = append(requests, requestOf(&view, nil))
+			requests = append(requests, RequestOf(&view, nil))
 		}
 		var l ledger
 		l.load(s, requests)

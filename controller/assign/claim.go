@@ -37,7 +37,7 @@ func (r *Reconciler) claim(ctx context.Context, key ipam.Key) (reconcile.Result,
 		return reconcile.Result{}, err
 	}
 
-	out := r.ledger.decide(claimRequestOf(&before, labels))
+	out := r.ledger.decide(ClaimRequestOf(&before, labels))
 	r.spread(out)
 
 	after := before.DeepCopy()

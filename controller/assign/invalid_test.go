@@ -35,7 +35,7 @@ func TestInvalidEdit(t *testing.T) {
 	}
 	request := func(s *corev1.Service) ipam.Request {
 		k := kube.ServiceOf(s)
-		return requestOf(&k, nil)
+		return RequestOf(&k, nil)
 	}
 	claims, shares := map[string]string{kube.AnnotationClaim: "front"}, map[string]string{kube.AnnotationSharingKey: "k"}
 	cases := map[string]struct {
@@ -59,7 +59,7 @@ func TestInvalidEdit(t *testing.T) {
 				requests := func() []ipam.Request {
 					out := []ipam.Request{request(all["older"]), request(all["younger"])}
 					if tc.claimed {
-						out = append(out, claimRequestOf(front, nil))
+						out = append(out, ClaimRequestOf(front, nil))
 					}
 					return out
 				}

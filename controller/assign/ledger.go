@@ -22,8 +22,8 @@ type ledger struct {
 	begin time.Time
 }
 
-// requestOf returns what a Service asks for. Conflicts are those of its addresses that speakers report.
-func requestOf(s *kube.Service, namespaceLabels map[string]string, conflicts ...netip.Addr) ipam.Request {
+// RequestOf returns what a Service asks for. Conflicts are those of its addresses that speakers report.
+func RequestOf(s *kube.Service, namespaceLabels map[string]string, conflicts ...netip.Addr) ipam.Request {
 	r := ipam.Request{
 		Key: ipam.Key{Namespace: s.Namespace, Name: s.Name},
 		Terms: ipam.Terms{
@@ -46,16 +46,16 @@ func requestOf(s *kube.Service, namespaceLabels map[string]string, conflicts ...
 	return r
 }
 
-// reservationOf returns what is reserved for a Service that another implementation serves: what it shows.
-func reservationOf(svc *corev1.Service) ipam.Request {
+// ReservationOf returns what is reserved for a Service that another implementation serves: what it shows.
+func ReservationOf(svc *corev1.Service) ipam.Request {
 	return ipam.Request{
 		Key:   ipam.Key{Namespace: svc.Namespace, Name: svc.Name},
 		Terms: ipam.Terms{Created: svc.CreationTimestamp.Time}, Reserved: true, Shown: addresses(svc),
 	}
 }
 
-// claimRequestOf returns what an IPClaim asks for.
-func claimRequestOf(in *v1beta1.IPClaim, namespaceLabels map[string]string) ipam.Request {
+// ClaimRequestOf returns what an IPClaim asks for.
+func ClaimRequestOf(in *v1beta1.IPClaim, namespaceLabels map[string]string) ipam.Request {
 	c := kube.ClaimOf(in)
 	return ipam.Request{
 		Key:      ipam.Key{Namespace: in.Namespace, Name: in.Name, Kind: ipam.Claim},

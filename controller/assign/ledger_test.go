@@ -32,7 +32,7 @@ func svc(name string, age int, edit ...func(*kube.Service)) ipam.Request {
 	for _, f := range edit {
 		f(&s)
 	}
-	return requestOf(&s, nil)
+	return RequestOf(&s, nil)
 }
 
 func shows(ips ...string) func(*kube.Service) {

@@ -32,7 +32,7 @@ func TestPrecedence(t *testing.T) {
 			svc := described(t, row[1])
 			s := kube.ServiceOf(svc)
 			l := cast()
-			got := l.decide(requestOf(&s, nil))
+			got := l.decide(RequestOf(&s, nil))
 			want := strings.TrimPrefix(row[2], "nothing")
 			if has := join(got.Addresses); has != want || string(got.Reason) != row[3] {
 				t.Errorf("gets %q, %s (%s); the page says %q, %s", has, got.Reason, got.Message, want, row[3])

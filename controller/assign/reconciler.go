@@ -123,12 +123,12 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 			r.Placer.Learn(announce.Key{Namespace: s.Namespace, Name: s.Name}, s.Record())
 			requests = append(requests, r.requestOf(&s, namespaces[svc.Namespace]))
 		case svc.Spec.Type == corev1.ServiceTypeLoadBalancer:
-			requests = append(requests, reservationOf(svc))
+			requests = append(requests, ReservationOf(svc))
 		}
 	}
 	for i := range claims.Items {
 		c := &claims.Items[i]
-		requests = append(requests, claimRequestOf(c, namespaces[c.Namespace]))
+		requests = append(requests, ClaimRequestOf(c, namespaces[c.Namespace]))
 	}
 	r.ledger.load(snapshot, requests)
 	for _, p := range snapshot.Pools() {
@@ -219,7 +219,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 }
 
 func (r *Reconciler) requestOf(s *kube.Service, namespaceLabels map[string]string) ipam.Request {
-	return requestOf(s, namespaceLabels, r.contested.of(ipam.Key{Namespace: s.Namespace, Name: s.Name})...)
+	return RequestOf(s, namespaceLabels, r.contested.of(ipam.Key{Namespace: s.Namespace, Name: s.Name})...)
 }
 
 // giveBack frees what was lost, now that it is not shown any more. If nothing had to be

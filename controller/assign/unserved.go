@@ -21,7 +21,7 @@ const patience = 10 * time.Second
 // changed, and may change back. Only the conditions go, which would not be true for long.
 func (r *Reconciler) unserved(ctx context.Context, key ipam.Key, svc *corev1.Service) (reconcile.Result, error) {
 	r.Placer.Learn(announce.Key{Namespace: key.Namespace, Name: key.Name}, nil)
-	r.spread(r.ledger.decide(reservationOf(svc)))
+	r.spread(r.ledger.decide(ReservationOf(svc)))
 	after := svc.DeepCopy()
 	dropConditions(after)
 	if _, err := r.write(ctx, svc, after); err != nil {

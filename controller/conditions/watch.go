@@ -83,29 +83,33 @@ func (r *Reconciler) reserved(ctx context.Context) ([]config.Reserved, error) {
 	if err := r.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Nodes: %w", err)
 	}
+	var cidrs networkingv1.ServiceCIDRList
+	if r.networked {
+		if err := r.Client.List(ctx, &cidrs); err != nil {
+			return nil, fmt.Errorf("list ServiceCIDRs: %w", err)
+		}
+	}
+	return Reserved(nodes.Items, cidrs.Items), nil
+}
+
+// Reserved returns which addresses nodes, pods and cluster IPs have.
+func Reserved(nodes []corev1.Node, cidrs []networkingv1.ServiceCIDR) []config.Reserved {
 	var out []config.Reserved
 	networks := func(why config.Reason, of string, ps []netip.Prefix) {
 		for _, p := range ps {
 			out = append(out, config.Reserved{For: why, Of: of, IPRange: netipx.RangeOfPrefix(p)})
 		}
 	}
-	for i := range nodes.Items {
-		n := &nodes.Items[i]
+	for i := range nodes {
+		n := &nodes[i]
 		for _, a := range kube.AddressesOf(n) {
 			out = append(out, config.Reserved{For: config.NodeAddress, Of: n.Name, IPRange: netipx.IPRangeFrom(a, a)})
 		}
 		networks(config.PodNetwork, n.Name, kube.PodNetworksOf(n))
 	}
-	if !r.networked {
-		return out, nil
-	}
-	var cidrs networkingv1.ServiceCIDRList
-	if err := r.Client.List(ctx, &cidrs); err != nil {
-		return nil, fmt.Errorf("list ServiceCIDRs: %w", err)
-	}
-	for i := range cidrs.Items {
-		c := &cidrs.Items[i]
+	for i := range cidrs {
+		c := &cidrs[i]
 		networks(config.ServiceNetwork, "ServiceCIDR "+c.Name, kube.ServiceNetworksOf(c))
 	}
-	return out, nil
+	return out
 }

@@ -125,13 +125,13 @@ func TestRetiring(t *testing.T) {
 		}})
 	}
 	p := configured(0)
-	p.Configure(p.snapshot, view(nodes, speakers))
+	p.Configure(p.snapshot, Nodes(nodes, speakers))
 	for i := range 3 {
 		if got := p.Place(svc(i), []netip.Addr{addr(i)})[addr(i)]; len(got) == 0 || got[0] != "other" {
 			t.Errorf("%s goes to %v", addr(i), got)
 		}
 	}
-	p.Configure(p.snapshot, view(nodes[:1], speakers))
+	p.Configure(p.snapshot, Nodes(nodes[:1], speakers))
 	if got := p.Place(svc(4), []netip.Addr{addr(4)})[addr(4)]; len(got) == 0 || got[0] != "cordoned" {
 		t.Errorf("where there is no other it goes to %v", got)
 	}

@@ -76,12 +76,12 @@ func (r *Reconciler) Learn(ctx context.Context) error {
 		return fmt.Errorf("list what places depend on: %w", err)
 	}
 	snapshot, _ := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: ads.Items}) // controller/conditions tells of problems
-	r.Placer.Configure(snapshot, view(nodes.Items, speakers.Items))
+	r.Placer.Configure(snapshot, Nodes(nodes.Items, speakers.Items))
 	return nil
 }
 
-// view returns the nodes as announce wants to see them, sorted.
-func view(nodes []corev1.Node, speakers []v1beta1.SpeakerStatus) []announce.Node {
+// Nodes returns the nodes as announce wants to see them, sorted.
+func Nodes(nodes []corev1.Node, speakers []v1beta1.SpeakerStatus) []announce.Node {
 	var out []announce.Node
 	for i := range nodes {
 		n := kube.NodeOf(&nodes[i])

@@ -133,6 +133,17 @@ func (s *Service) wants(svc *corev1.Service) error {
 
 const loadBalancerIP = "spec.loadBalancerIP"
 
+// AskedBy returns by what a Service asks for a pool and for addresses: the keys of annotations, or spec.loadBalancerIP; empty where it
+// does not.
+func AskedBy(svc *corev1.Service) (pool, ips string) {
+	pool, _, _ = first(svc.Annotations, poolKeys)
+	ips, _, listed := first(svc.Annotations, ipsKeys)
+	if !listed && svc.Spec.LoadBalancerIP != "" {
+		ips = loadBalancerIP
+	}
+	return pool, ips
+}
+
 func asked(key, value string) string {
 	if key == "" {
 		return ""

@@ -2,7 +2,10 @@ package announce
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
+
+	"github.com/fairlead-lb/fairlead/config"
 )
 
 // Reason says in one word why an address is announced or not. The same word is
@@ -45,6 +48,26 @@ var says = [obstacles]string{
 	networkUnavailable: "with condition NetworkUnavailable",
 	noLocalEndpoint:    "without a ready endpoint (externalTrafficPolicy: Local)",
 	noLink:             "without a suitable network interface",
+}
+
+// Obstacles says of each node, by name, why it cannot announce an address of a Service by layer 2, to complete "node …"; those
+// that can are there with nothing. It is nil where no advertisement is for the Service. Endpoints that are nowhere are no obstacle.
+func Obstacles(s *config.Snapshot, nodes []Node, a netip.Addr, svc *Service) map[string]string {
+	x := *svc
+	if len(x.Endpoints) == 0 {
+		x.Local, x.Endpoints = false, map[string]int{"": 1}
+	}
+	e := election{nodes: nodes, addr: a}
+	stakes := stakesOf(s, a, []*Service{&x})
+	if len(stakes) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(nodes))
+	for i := range nodes {
+		_, why := e.stand(stakes, &nodes[i])
+		out[nodes[i].Name] = says[why]
+	}
+	return out
 }
 
 // explain tells how many nodes fail for which reason.

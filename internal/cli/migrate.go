@@ -1,0 +1,303 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/ipam"
+)
+
+// A Rehearsal is what a migration would do.
+type Rehearsal struct {
+	Plan
+	// Findings are of the configuration.
+	Findings []Verdict `json:"findings"`
+	// Flags that both programs need, and SpeakerFlags that the speakers do.
+	Flags        []string `json:"flags,omitempty"`
+	SpeakerFlags []string `json:"speakerFlags,omitempty"`
+}
+
+// rehearse says what becomes of the Services that MetalLB serves, with the converted configuration.
+func rehearse(c Conversion, services []corev1.Service, namespaces []corev1.Namespace) (Rehearsal, error) {
+	then := &Cluster{Flags: c.Flags}
+	then.Services.Items, then.Namespaces.Items = services, namespaces
+	docs := make([]document, len(c.Objects))
+	for i, o := range c.Objects {
+		docs[i] = document{"converted", o}
+	}
+	checked, err := then.Validate(docs)
+	if err != nil {
+		return Rehearsal{}, err
+	}
+	out := Rehearsal{Findings: append(slices.Clone(c.Findings), checked.Verdicts...), Flags: c.Flags, SpeakerFlags: c.SpeakerFlags}
+	v := then.view()
+	requests := v.requests()
+	decisions := settled(ipam.Load(v.snapshot, slices.Collect(maps.Values(requests))), requests)
+	out.Changes = []Change{}
+	for _, svc := range v.ours() {
+		k := ipam.Key{Namespace: svc.Namespace, Name: svc.Name}
+		was, _ := kube.Shown(svc)
+		out.Services++
+		x := Change{Service: k.String(), Before: texts(was), After: texts(decisions[k].Addresses)}
+		if decisions[k].Foreign {
+			x.After = x.Before
+		}
+		if x.compare(decisions[k]) {
+			out.Changes = append(out.Changes, x)
+		}
+	}
+	return out, nil
+}
+
+func (r Rehearsal) write(w io.Writer) error {
+	p := printer{w: w}
+	for _, f := range r.Findings {
+		p.printf("%s: %s: %s: %s: %s\n", f.At, f.Severity, f.Object, f.Reason, f.Message)
+	}
+	flags("", r.Flags, r.SpeakerFlags, &p)
+	if len(r.Findings)+len(r.Flags)+len(r.SpeakerFlags) > 0 {
+		p.printf("\n")
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return r.Plan.write(w)
+}
+
+// flags prints which flags Fairlead's programs need.
+func flags(prefix string, both, speaker []string, p *printer) {
+	if len(both) > 0 {
+		p.printf("%sGive the controller and the speakers: %s\n", prefix, strings.Join(both, " "))
+	}
+	if len(speaker) > 0 {
+		p.printf("%sGive the speakers: %s\n", prefix, strings.Join(speaker, " "))
+	}
+}
+
+// manifests are the converted objects as they are to be applied.
+func (c Conversion) manifests(w io.Writer) error {
+	p := printer{w: w}
+	flags("# ", c.Flags, c.SpeakerFlags, &p)
+	for _, f := range c.Findings {
+		p.printf("# %s: %s: %s\n", f.Severity, f.Object, f.Message)
+	}
+	for i, o := range c.Objects {
+		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+		if err != nil {
+			return err
+		}
+		delete(fields, "status")
+		unstructured.RemoveNestedField(fields, "metadata", "creationTimestamp")
+		text, err := yaml.Marshal(fields)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			p.printf("---\n")
+		}
+		p.printf("%s", text)
+	}
+	return p.err
+}
+
+// stopped reports whether something has no equivalent.
+func (c Conversion) stopped() bool {
+	return slices.ContainsFunc(c.Findings, func(v Verdict) bool { return v.Severity == Error })
+}
+
+// metalLB is the configuration of MetalLB, and the Services that it may serve.
+type metalLB struct {
+	objects    []foreign
+	services   []corev1.Service
+	namespaces []corev1.Namespace
+}
+
+func (a *app) migrate() *cobra.Command {
+	cmd := &cobra.Command{Use: "migrate", Short: "Come over from another load balancer"}
+	cmd.AddCommand(a.migrateMetalLB())
+	return cmd
+}
+
+func (a *app) migrateMetalLB() *cobra.Command {
+	var from []string
+	var rehearsal bool
+	var namespace string
+	cmd := &cobra.Command{
+		Use: "metallb", Short: "Write MetalLB's configuration as Fairlead's, or rehearse what would become of the Services", Args: cobra.NoArgs,
+		Long: `Write MetalLB's configuration as Fairlead's manifests, or, with --rehearse, say what would become of each Service. Nothing is changed.
+
+What has no equivalent is named and stops it, with exit status 2. A rehearsal ends with exit status 1 if the address of any Service
+would change. Services need not be edited: MetalLB's annotations are understood.`,
+		Example: "  kubectl fairlead migrate metallb --rehearse\n  kubectl fairlead migrate metallb > fairlead.yaml\n" +
+			"  kubectl fairlead migrate metallb --from metallb/",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := a.metalLB(cmd.Context(), from, namespace)
+			if err != nil {
+				return err
+			}
+			c := convert(m.objects, m.services)
+			r, err := rehearse(c, m.services, m.namespaces)
+			if err != nil {
+				return err
+			}
+			c.Findings = r.Findings
+			if c.stopped() || rehearsal {
+				if err := output(a.out, a.format, r); err != nil {
+					return err
+				}
+			}
+			switch {
+			case c.stopped():
+				return errors.New("the configuration of MetalLB cannot be converted as it is: see the errors")
+			case !rehearsal:
+				return c.manifests(a.out)
+			case len(r.Changes) > 0:
+				return errWrong
+			default:
+				return nil
+			}
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&from, "from", nil, "read this file or folder, or - for what comes in, and not a cluster; may be repeated")
+	f.BoolVar(&rehearsal, "rehearse", false, "say what would become of each Service")
+	f.StringVar(&namespace, "metallb-namespace", "metallb-system", "`namespace` that MetalLB runs in")
+	return cmd
+}
+
+// metalLB reads files, or a cluster.
+func (a *app) metalLB(ctx context.Context, from []string, namespace string) (metalLB, error) {
+	if len(from) > 0 {
+		return metalFiles(from, a.in)
+	}
+	cc, err := a.connect()
+	if err != nil {
+		return metalLB{}, fmt.Errorf("find the cluster: %w", err)
+	}
+	rc, err := cc.ClientConfig()
+	if err != nil {
+		return metalLB{}, fmt.Errorf("find the cluster: %w", err)
+	}
+	r, err := kube.NewReader(rc, metalKinds...)
+	if err != nil {
+		return metalLB{}, err
+	}
+	return metalCluster(ctx, r, namespace)
+}
+
+// metalFiles reads what there is of MetalLB, and Services, in files.
+func metalFiles(paths []string, in io.Reader) (metalLB, error) {
+	r, err := newReader()
+	if err != nil {
+		return metalLB{}, err
+	}
+	var out metalLB
+	r.others = func(at string, doc []byte) error {
+		u := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(doc, &u.Object); err != nil {
+			return fmt.Errorf("%s: %w", at, err)
+		}
+		if u.GroupVersionKind().Group == "metallb.io" {
+			out.objects = append(out.objects, foreign{at, u})
+		}
+		return nil
+	}
+	docs, err := r.files(paths, in)
+	if err != nil {
+		return out, err
+	}
+	for _, d := range docs {
+		switch o := d.object.(type) {
+		case *corev1.Service:
+			out.services = append(out.services, *o)
+		case *corev1.Namespace:
+			out.namespaces = append(out.namespaces, *o)
+		case *corev1.Secret:
+		default:
+			fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+			if err != nil {
+				return out, fmt.Errorf("%s: %w", d.at, err)
+			}
+			if u := (&unstructured.Unstructured{Object: fields}); relevant(u) {
+				out.objects = append(out.objects, foreign{d.at, u})
+			}
+		}
+	}
+	if len(out.objects) == 0 {
+		return out, fmt.Errorf("there is nothing of MetalLB in %s", strings.Join(paths, ", "))
+	}
+	return out, nil
+}
+
+// relevant are the objects of Kubernetes that have configuration of MetalLB.
+func relevant(u *unstructured.Unstructured) bool {
+	switch u.GetKind() {
+	case "ConfigMap":
+		return u.GetName() == "bgpextras" || u.GetName() == "metallb-excludel2"
+	case "DaemonSet", "Deployment":
+		return true
+	default:
+		return false
+	}
+}
+
+// metalCluster reads what there is of MetalLB in a cluster, and its Services.
+func metalCluster(ctx context.Context, r client.Reader, namespace string) (metalLB, error) {
+	var out metalLB
+	kinds := slices.Clone(metalKinds)
+	for _, gvk := range kinds {
+		var l unstructured.UnstructuredList
+		l.SetGroupVersionKind(gvk)
+		switch err := r.List(ctx, &l, client.InNamespace(namespace)); {
+		case meta.IsNoMatchError(err) || apierrors.IsNotFound(err):
+			continue // a kind that this version of MetalLB does not have
+		case err != nil:
+			return out, fmt.Errorf("read %ss: %w", gvk.Kind, err)
+		}
+		for i := range l.Items {
+			u := &l.Items[i]
+			out.objects = append(out.objects, foreign{"cluster", u})
+		}
+	}
+	if len(out.objects) == 0 {
+		return out, fmt.Errorf("there is nothing of MetalLB in namespace %s: see --metallb-namespace", namespace)
+	}
+	for _, kind := range []string{"DaemonSet", "Deployment", "ConfigMap"} {
+		var l unstructured.UnstructuredList
+		l.SetAPIVersion(map[bool]string{true: "v1", false: "apps/v1"}[kind == "ConfigMap"])
+		l.SetKind(kind)
+		if err := r.List(ctx, &l, client.InNamespace(namespace)); err != nil {
+			return out, fmt.Errorf("read %ss: %w", kind, err)
+		}
+		for i := range l.Items {
+			if relevant(&l.Items[i]) {
+				out.objects = append(out.objects, foreign{"cluster", &l.Items[i]})
+			}
+		}
+	}
+	var services corev1.ServiceList
+	var namespaces corev1.NamespaceList
+	if err := r.List(ctx, &services); err != nil {
+		return out, fmt.Errorf("read Services: %w", err)
+	}
+	if err := r.List(ctx, &namespaces); err != nil {
+		return out, fmt.Errorf("read Namespaces: %w", err)
+	}
+	out.services, out.namespaces = services.Items, namespaces.Items
+	return out, nil
+}
