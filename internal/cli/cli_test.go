@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -193,7 +194,7 @@ var situations = map[string]struct {
 	"SelectsNoNode": {func(c *Cluster) {
 		c.L2Advertisements.Items[0].Spec.NodeSelectors = []v1beta1.LabelSelector{{MatchLabels: map[string]string{"edge": "yes"}}}
 		silent(c, "NoNode", "no node can announce: 2 not selected by an advertisement")
-	}, "l2advertisement default", "NoNode", "kubectl edit l2advertisement default"},
+	}, "l2advertisement default", "NoNode", `kubectl patch l2advertisement default --type=merge -p '{"spec":{"nodeSelectors":null}}'`},
 	"Unadvertised": {func(c *Cluster) {
 		c.L2Advertisements.Items[0].Spec.IPAddressPools = []string{"other"}
 	}, "ipaddresspool default", "NoAdvertisement", `echo '{"apiVersion":"fairlead.io/v1beta1","kind":"L2Advertisement","metadata":{"name":"default"},"spec":{"ipAddressPools":["default"]}}' | kubectl apply -f -`},
@@ -201,10 +202,43 @@ var situations = map[string]struct {
 		p := *c.Pools.Items[0].DeepCopy()
 		p.Name, p.CreationTimestamp = "later", metav1.Now()
 		c.Pools.Items = append(c.Pools.Items, p)
-	}, "ipaddresspool later", "Overlap", "kubectl edit ipaddresspool later"},
+	}, "ipaddresspool later", "Overlap", "kubectl delete ipaddresspool later"},
+	"OverlapInPart": {func(c *Cluster) {
+		p := *c.Pools.Items[0].DeepCopy()
+		p.Name, p.CreationTimestamp, p.Spec.Addresses = "later", metav1.Now(), []string{"192.0.2.4/30", "192.0.2.64/28"}
+		p.Spec.Exclude = []string{"192.0.2.65/32"}
+		c.Pools.Items = append(c.Pools.Items, p)
+	}, "ipaddresspool later", "Overlap", `kubectl patch ipaddresspool later --type=merge -p '{"spec":{"exclude":["192.0.2.65/32","192.0.2.4/30"]}}'`},
+	"MissingPool": {func(c *Cluster) {
+		c.L2Advertisements.Items[0].Spec.IPAddressPools = []string{"default", "none"}
+	}, "l2advertisement default", "PoolNotFound", `kubectl patch l2advertisement default --type=merge -p '{"spec":{"ipAddressPools":["default"]}}'`},
+	"NoProfile": {func(c *Cluster) {
+		c.Peers.Items = []v1beta1.BGPPeer{{
+			ObjectMeta: metav1.ObjectMeta{Name: "tor"}, Spec: v1beta1.BGPPeerSpec{MyASN: 64512, PeerASN: 64513, PeerAddress: "198.51.100.254", BFDProfile: "fast"},
+		}}
+	}, "bgppeer tor", "ProfileNotFound", `echo '{"apiVersion":"fairlead.io/v1beta1","kind":"BFDProfile","metadata":{"name":"fast"},"spec":{}}' | kubectl apply -f -`},
+	"ScaledToNone": {func(c *Cluster) {
+		c.Slices.Items[0].Endpoints = nil
+		deployed(c, 0)
+		silent(c, "NoEndpoints", "the Service has no ready endpoint")
+	}, "service shop/web", "NoEndpoints", "kubectl -n shop scale deployment site --replicas=1"},
+	"WrongSelector": {func(c *Cluster) {
+		c.Slices.Items[0].Endpoints = nil
+		c.Services.Items[0].Spec.Selector = map[string]string{"app": "wbe"}
+		deployed(c, 2)
+		silent(c, "NoEndpoints", "the Service has no ready endpoint")
+	}, "service shop/web", "NoEndpoints", `kubectl -n shop patch service web --type=json -p '[{"op":"replace","path":"/spec/selector","value":{"app":"web"}}]'`},
+	"ScaledController": {func(c *Cluster) {
+		c.Deployments.Items[0].Spec.Replicas = new(int32)
+		c.Deployments.Items[0].Status.AvailableReplicas = 0
+	}, "deployment fairlead-system/controller", "NotAvailable", "kubectl -n fairlead-system scale deployment controller --replicas=2"},
+	"NoInterface": {func(c *Cluster) {
+		c.L2Advertisements.Items[0].Spec.Interfaces = []string{"bond0"}
+		silent(c, "NoNode", "no node can announce: 2 without a suitable network interface")
+	}, "service shop/web", "NoNode", `kubectl patch l2advertisement default --type=merge -p '{"spec":{"interfaces":null}}'`},
 	"NodeAddress": {func(c *Cluster) {
 		c.Pools.Items[0].Spec.Addresses = append(c.Pools.Items[0].Spec.Addresses, "198.51.100.0/29")
-	}, "ipaddresspool default", "NodeAddress", "kubectl edit ipaddresspool default"},
+	}, "ipaddresspool default", "NodeAddress", `kubectl patch ipaddresspool default --type=merge -p '{"spec":{"exclude":["198.51.100.1-198.51.100.2"]}}'`},
 	"StrictARP": {func(c *Cluster) {
 		set(&c.Speakers.Items[0].Status.Conditions, v1beta1.ConditionStrictARP, metav1.ConditionFalse, "KernelAnswers", "the kernel answers too")
 	}, "speakerstatus node-1", "KernelAnswers", "kubectl -n kube-system edit configmap kube-proxy"},
@@ -228,6 +262,15 @@ var situations = map[string]struct {
 		d.Namespace, d.Labels = "metallb-system", map[string]string{"app.kubernetes.io/name": "metallb"}
 		c.DaemonSets.Items = append(c.DaemonSets.Items, d)
 	}, "daemonset metallb-system/speaker", "OtherImplementation", "kubectl -n metallb-system get daemonset speaker -o wide"},
+}
+
+// deployed adds a Deployment that the Service is meant for.
+func deployed(c *Cluster, replicas int32) {
+	var d appsv1.Deployment
+	d.Namespace, d.Name, d.Spec.Replicas = "shop", "site", &replicas
+	d.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	d.Spec.Template.Labels = map[string]string{"app": "web", "version": "2"}
+	c.Deployments.Items = append(c.Deployments.Items, d)
 }
 
 func annotate(c *Cluster, key, value string) { c.Services.Items[0].Annotations[key] = value }

@@ -47,7 +47,7 @@ func (v *view) installation() []Finding {
 	} else if controller.Status.AvailableReplicas == 0 {
 		out = append(out, Finding{
 			Error, "deployment " + v.System + "/controller", "NotAvailable", "no replica runs: Services get no addresses; those that have one keep it",
-			fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/component=controller", v.System),
+			v.mendController(controller),
 		})
 	}
 	if speaker == nil {
@@ -65,6 +65,14 @@ func (v *view) installation() []Finding {
 		})
 	}
 	return out
+}
+
+// mendController is what mends a controller of which no replica runs.
+func (v *view) mendController(d *appsv1.Deployment) string {
+	if r := d.Spec.Replicas; r != nil && *r == 0 {
+		return fmt.Sprintf("kubectl -n %s scale deployment controller --replicas=2", v.System)
+	}
+	return fmt.Sprintf("kubectl -n %s describe pods -l app.kubernetes.io/component=controller", v.System)
 }
 
 // tag returns the version that a workload is of, by the tag of its image.
@@ -132,7 +140,7 @@ func (v *view) configuration() []Finding {
 			severity = Warning
 		}
 		object := strings.ToLower(string(p.Kind)) + " " + p.Name
-		out = append(out, Finding{severity, object, string(p.Reason), p.Message, "kubectl edit " + object})
+		out = append(out, Finding{severity, object, string(p.Reason), p.Message, v.mendProblem(p)})
 	}
 	return out
 }
@@ -174,7 +182,7 @@ func (v *view) unmatched() []Finding {
 	var out []Finding
 	note := func(object string, selects func(labels map[string]string) bool) {
 		if !slices.ContainsFunc(v.nodes, func(n announce.Node) bool { return selects(n.Labels) }) {
-			out = append(out, Finding{Error, object, "NoNode", "its nodeSelectors select no node", "kubectl edit " + object})
+			out = append(out, Finding{Error, object, "NoNode", "its nodeSelectors select no node", unset(object, "nodeSelectors")})
 		}
 	}
 	for _, a := range v.snapshot.L2() {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -195,8 +197,35 @@ func (v *view) reachable(svc *corev1.Service) Step {
 		s.mend = fmt.Sprintf("kubectl -n %s get endpointslices -l kubernetes.io/service-name=%s", svc.Namespace, svc.Name)
 		return s
 	}
-	s.mend = fmt.Sprintf("kubectl -n %s get pods -l %s", svc.Namespace, labels.Set(svc.Spec.Selector))
+	s.mend = v.mendEndpoints(svc)
 	return s
+}
+
+// mendEndpoints is what gives a Service endpoints: more than no replicas of what it selects, or the labels of the one Deployment that
+// it may mean.
+func (v *view) mendEndpoints(svc *corev1.Service) string {
+	selector := labels.SelectorFromSet(svc.Spec.Selector)
+	var there []*appsv1.Deployment
+	for i := range v.Deployments.Items {
+		d := &v.Deployments.Items[i]
+		if d.Namespace != svc.Namespace {
+			continue
+		}
+		there = append(there, d)
+		if r := d.Spec.Replicas; selector.Matches(labels.Set(d.Spec.Template.Labels)) {
+			if r != nil && *r == 0 {
+				return fmt.Sprintf("kubectl -n %s scale deployment %s --replicas=1", d.Namespace, d.Name)
+			}
+			return fmt.Sprintf("kubectl -n %s get pods -l %s", svc.Namespace, labels.Set(svc.Spec.Selector))
+		}
+	}
+	if len(there) == 1 && there[0].Spec.Selector != nil && len(there[0].Spec.Selector.MatchLabels) > 0 {
+		text, err := json.Marshal(there[0].Spec.Selector.MatchLabels)
+		if err == nil {
+			return on(svc, "patch", `--type=json -p '[{"op":"replace","path":"/spec/selector","value":`+string(text)+`}]'`)
+		}
+	}
+	return fmt.Sprintf("kubectl -n %s get pods -l %s", svc.Namespace, labels.Set(svc.Spec.Selector))
 }
 
 // announcedBy: nodes announce its addresses. That it has no endpoints is told apart.
@@ -296,7 +325,10 @@ func (v *view) mendAnnouncement(svc *corev1.Service, a *announce.Service, why an
 		}
 		if p != nil {
 			for _, l := range v.snapshot.L2For(p, a.Labels) {
-				return "kubectl edit l2advertisement " + l.Name
+				if len(a.Endpoints) > 0 && !l.AnyInterface() && slices.ContainsFunc(v.nodes, func(n announce.Node) bool { return l.SelectsNode(n.Labels) }) {
+					return unset("l2advertisement "+l.Name, "interfaces")
+				}
+				return unset("l2advertisement "+l.Name, "nodeSelectors")
 			}
 		}
 	case announce.Announced, announce.NoEndpoints, announce.AddressConflict:

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/controller/conditions"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
 )
@@ -126,4 +128,125 @@ func (v *view) offering(svc *corev1.Service) *config.Pool {
 // pool is a command that makes a pool of one address.
 func pool(name string, a netip.Addr) string {
 	return apply("IPAddressPool", "", name, map[string]any{"addresses": []string{netip.PrefixFrom(a, a.BitLen()).String()}})
+}
+
+// unset is a command that takes a field out of the spec of an object.
+func unset(object, field string) string {
+	return "kubectl patch " + object + ` --type=merge -p '{"spec":{"` + field + `":null}}'`
+}
+
+// setTo is a command that gives a field of the spec of an object other entries.
+func setTo(object, field string, entries []string) string {
+	if len(entries) == 0 {
+		return unset(object, field)
+	}
+	return "kubectl patch " + object + ` --type=merge -p '{"spec":{"` + field + `":["` + strings.Join(entries, `","`) + `"]}}'`
+}
+
+// mendProblem is what mends an object that config has something to say of.
+func (v *view) mendProblem(p config.Problem) string {
+	object := strings.ToLower(string(p.Kind)) + " " + p.Name
+	switch p.Reason {
+	case config.Overlap:
+		return v.mendOverlap(p.Name)
+	case config.NodeAddress, config.PodNetwork, config.ServiceNetwork:
+		return v.exclude(p.Name, v.reserved(p.Reason))
+	case config.PoolNotFound:
+		return v.mendMissing(p, object, "ipAddressPools", func(name string) bool { return v.snapshot.Pool(name) != nil })
+	case config.PeerNotFound:
+		return v.mendMissing(p, object, "peers", func(name string) bool { return v.snapshot.Peer(name) != nil })
+	case config.ProfileNotFound:
+		for i := range v.Peers.Items {
+			if v.Peers.Items[i].Name == p.Name {
+				return apply("BFDProfile", "", v.Peers.Items[i].Spec.BFDProfile, map[string]any{})
+			}
+		}
+	}
+	return "kubectl edit " + object
+}
+
+// mendMissing leaves out of a list what does not exist.
+func (v *view) mendMissing(p config.Problem, object, field string, exists func(name string) bool) string {
+	var all []string
+	for i := range v.L2Advertisements.Items {
+		if a := &v.L2Advertisements.Items[i]; p.Kind == config.L2Advertisement && a.Name == p.Name {
+			all = a.Spec.IPAddressPools
+		}
+	}
+	for i := range v.BGPAdvertisements.Items {
+		if a := &v.BGPAdvertisements.Items[i]; p.Kind == config.BGPAdvertisementKind && a.Name == p.Name {
+			all = map[string][]string{"ipAddressPools": a.Spec.IPAddressPools, "peers": a.Spec.Peers}[field]
+		}
+	}
+	return setTo(object, field, slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !exists(name) }))
+}
+
+// mendOverlap takes out of a pool what other pools have; all of it, if nothing would be left.
+func (v *view) mendOverlap(name string) string {
+	var others netipx.IPSetBuilder
+	for _, p := range v.snapshot.Pools() {
+		for _, f := range []config.Family{config.IPv4, config.IPv6} {
+			for _, r := range p.Ranges(f) {
+				if p.Name != name {
+					others.AddRange(r)
+				}
+			}
+		}
+	}
+	set, err := others.IPSet()
+	if err != nil { // ranges of pools are valid
+		return ""
+	}
+	return v.exclude(name, set)
+}
+
+// reserved are the addresses that the cluster uses for something.
+func (v *view) reserved(why config.Reason) *netipx.IPSet {
+	var all netipx.IPSetBuilder
+	for _, r := range conditions.Reserved(v.Nodes.Items, v.CIDRs.Items) {
+		if r.For == why {
+			all.AddRange(r.IPRange)
+		}
+	}
+	set, err := all.IPSet()
+	if err != nil {
+		return &netipx.IPSet{}
+	}
+	return set
+}
+
+// exclude is a command that takes addresses out of a pool, or the pool away, if none would be left.
+func (v *view) exclude(name string, what *netipx.IPSet) string {
+	p := v.snapshot.Pool(name)
+	var both, rest netipx.IPSetBuilder
+	for _, f := range []config.Family{config.IPv4, config.IPv6} {
+		for _, r := range p.Ranges(f) {
+			both.AddRange(r)
+			rest.AddRange(r)
+		}
+	}
+	both.Intersect(what)
+	rest.RemoveSet(what)
+	common, err := both.IPSet()
+	left, also := rest.IPSet()
+	if err != nil || also != nil {
+		return ""
+	}
+	if len(left.Ranges()) == 0 {
+		return "kubectl delete ipaddresspool " + name
+	}
+	var entries []string
+	for i := range v.Pools.Items {
+		if v.Pools.Items[i].Name == name {
+			entries = append(entries, v.Pools.Items[i].Spec.Exclude...)
+		}
+	}
+	for _, r := range common.Ranges() {
+		if prefix, ok := r.Prefix(); ok {
+			entries = append(entries, prefix.String())
+		} else {
+			entries = append(entries, r.String())
+		}
+	}
+	return setTo("ipaddresspool "+name, "exclude", entries)
 }
