@@ -60,6 +60,8 @@ type Cluster struct {
 	// snapshot and problems are what config makes of the objects; see build.
 	snapshot *config.Snapshot
 	problems []config.Problem
+	// seen is what follows from all; see view.
+	seen *view
 }
 
 // list is a kind of objects that is read.
@@ -132,7 +134,7 @@ func (c *Cluster) add(o runtime.Object) error {
 			m, err := meta.Accessor(i)
 			return err == nil && m.GetName() == object.GetName() && m.GetNamespace() == object.GetNamespace()
 		})
-		c.snapshot = nil
+		c.snapshot, c.seen = nil, nil
 		return meta.SetList(l.into(c), append(items, o))
 	}
 	return nil

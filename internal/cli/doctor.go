@@ -233,7 +233,7 @@ func (v *view) sessions() []Finding {
 // services: what is wrong with each.
 func (v *view) services() []Finding {
 	var out []Finding
-	for _, svc := range v.ours() {
+	for _, svc := range v.ours {
 		for _, s := range v.chain(svc) {
 			if !s.OK {
 				out = append(out, Finding{s.severity, "service " + svc.Namespace + "/" + svc.Name, s.Reason, s.Message, s.mend})

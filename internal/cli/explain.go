@@ -166,12 +166,7 @@ func (v *view) offer(p *config.Pool, svc *corev1.Service) string {
 
 // use returns how many addresses of a pool are in use, of how many.
 func (v *view) use(p *config.Pool, f config.Family) (used int, total int64) {
-	for a := range v.holders {
-		if config.FamilyOf(a) == f && v.snapshot.PoolOf(a) == p {
-			used++
-		}
-	}
-	return used, p.Size(f)
+	return v.used[pooled{p, f}], p.Size(f)
 }
 
 // reachable: there are endpoints that serve.

@@ -49,7 +49,7 @@ func rehearse(c Conversion, services []corev1.Service, namespaces []corev1.Names
 	requests := v.requests()
 	decisions := settled(ipam.Load(v.snapshot, slices.Collect(maps.Values(requests))), requests)
 	out.Changes = []Change{}
-	for _, svc := range v.ours() {
+	for _, svc := range v.ours {
 		k := ipam.Key{Namespace: svc.Namespace, Name: svc.Name}
 		was, _ := kube.Shown(svc)
 		out.Services++

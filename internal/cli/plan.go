@@ -85,7 +85,7 @@ func (c *Cluster) Plan(after *Cluster) Plan {
 	st.Reconfigure(then.snapshot)
 	decisions := settled(st, requests)
 	out := Plan{Changes: []Change{}}
-	for _, svc := range then.ours() {
+	for _, svc := range then.ours {
 		k := ipam.Key{Namespace: svc.Namespace, Name: svc.Name}
 		was, _ := kube.Shown(svc)
 		out.Services++
@@ -141,14 +141,7 @@ func (x *Change) announcers(before, then *view, svc *corev1.Service, addrs []net
 // announcement is what becomes of an address by layer 2, with all who share it.
 func (v *view) announcement(s *kube.Service, a netip.Addr) announce.Announcement {
 	key := announce.Key{Namespace: s.Namespace, Name: s.Name}
-	var sharers []*announce.Service
-	for _, svc := range v.ours() {
-		if addrs, _ := kube.Shown(svc); slices.Contains(addrs, a) {
-			x := kube.ServiceOf(svc)
-			sharers = append(sharers, v.announced(&x))
-		}
-	}
-	for _, x := range announce.At(v.snapshot, v.nodes, a, sharers) {
+	for _, x := range announce.At(v.snapshot, v.nodes, a, v.sharers[a]) {
 		if x.Service == key {
 			return x
 		}
@@ -188,7 +181,7 @@ func (c *Cluster) drained(node string) (*Cluster, error) {
 // copy returns a Cluster of the same objects that can be changed.
 func (c *Cluster) copy() *Cluster {
 	out := *c
-	out.snapshot, out.problems = nil, nil
+	out.snapshot, out.problems, out.seen = nil, nil, nil
 	c.Services.DeepCopyInto(&out.Services)
 	c.Slices.DeepCopyInto(&out.Slices)
 	c.Nodes.DeepCopyInto(&out.Nodes)

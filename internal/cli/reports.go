@@ -55,7 +55,7 @@ func (c *Cluster) Status() Status {
 	if speaker != nil {
 		out.Speakers = fmt.Sprintf("%d/%d", speaker.Status.NumberReady, speaker.Status.DesiredNumberScheduled)
 	}
-	for _, svc := range v.ours() {
+	for _, svc := range v.ours {
 		out.Services.Total++
 		if meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAssigned) {
 			out.Services.Assigned++

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,15 +23,34 @@ type view struct {
 	nodes      []announce.Node
 	endpoints  map[string]map[string]int // by namespace/name of the Service, then by node
 	namespaces map[string]map[string]string
-	// holders are the Services and IPClaims that show an address.
+	// holders are the Services and IPClaims that show an address, and used counts their addresses.
 	holders map[netip.Addr][]string
+	used    map[pooled]int
+	// ours are the Services that Fairlead serves, by namespace and name, and sharers those of them that show an address.
+	ours    []*corev1.Service
+	sharers map[netip.Addr][]*announce.Service
 }
 
+// pooled are the addresses of a family that a pool has.
+type pooled struct {
+	pool   *config.Pool
+	family config.Family
+}
+
+// view works out what follows from what was read, once.
 func (c *Cluster) view() *view {
+	if c.seen == nil {
+		c.seen = c.look()
+	}
+	return c.seen
+}
+
+func (c *Cluster) look() *view {
 	v := &view{
 		Cluster: c, snapshot: c.build(), class: c.class(), endpoints: c.endpoints(),
 		nodes:      place.Nodes(c.Nodes.Items, c.Speakers.Items),
-		namespaces: map[string]map[string]string{}, holders: map[netip.Addr][]string{},
+		namespaces: map[string]map[string]string{}, holders: map[netip.Addr][]string{}, used: map[pooled]int{},
+		sharers: map[netip.Addr][]*announce.Service{},
 	}
 	for i := range c.Namespaces.Items {
 		v.namespaces[c.Namespaces.Items[i].Name] = c.Namespaces.Items[i].Labels
@@ -51,7 +71,30 @@ func (c *Cluster) view() *view {
 			v.holders[a] = append(v.holders[a], "ipclaim "+claim.Namespace+"/"+claim.Name)
 		}
 	}
+	for a := range v.holders {
+		v.used[pooled{v.snapshot.PoolOf(a), config.FamilyOf(a)}]++
+	}
+	v.serve()
 	return v
+}
+
+// serve finds the Services that Fairlead serves, and who shares which address.
+func (v *view) serve() {
+	for i := range v.Services.Items {
+		if s := &v.Services.Items[i]; v.class.Serves(s) {
+			v.ours = append(v.ours, s)
+		}
+	}
+	slices.SortFunc(v.ours, func(a, b *corev1.Service) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	for _, svc := range v.ours {
+		s := kube.ServiceOf(svc)
+		x := v.announced(&s)
+		for _, a := range s.Shown {
+			v.sharers[a] = append(v.sharers[a], x)
+		}
+	}
 }
 
 // admits reports whether a pool may give a Service an address, by namespace and labels.
@@ -65,18 +108,4 @@ func (v *view) announced(s *kube.Service) *announce.Service {
 		Key: announce.Key{Namespace: s.Namespace, Name: s.Name}, Labels: s.Labels, Addresses: s.Shown, Local: s.Local,
 		Endpoints: v.endpoints[s.Namespace+"/"+s.Name], Record: s.Record(), InUse: s.InUse,
 	}
-}
-
-// ours are the Services that Fairlead serves, by namespace and name.
-func (v *view) ours() []*corev1.Service {
-	var out []*corev1.Service
-	for i := range v.Services.Items {
-		if s := &v.Services.Items[i]; v.class.Serves(s) {
-			out = append(out, s)
-		}
-	}
-	slices.SortFunc(out, func(a, b *corev1.Service) int {
-		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
-	})
-	return out
 }
