@@ -20,6 +20,7 @@ type options struct {
 	profileAddress string
 	leaderElect    bool
 	election       kube.Timing
+	markLostNodes  bool
 	logLevel       string
 }
 
@@ -45,6 +46,7 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.DurationVar(&o.election.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second,
 		"a leader that cannot renew for so long gives up; it writes nothing from then on")
 	f.DurationVar(&o.election.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "time between two tries to renew or to take over")
+	f.BoolVar(&o.markLostNodes, "mark-lost-nodes", true, "take the pods of a node that most speakers report lost out of rotation, by marking them not ready")
 	f.StringVar(&o.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
 	printVersion := version.Flag(f)
 	if err := f.Parse(args); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fairlead-lb/fairlead/controller/assign"
 	"github.com/fairlead-lb/fairlead/controller/conditions"
 	"github.com/fairlead-lb/fairlead/controller/gossipkey"
+	"github.com/fairlead-lb/fairlead/controller/outage"
 	"github.com/fairlead-lb/fairlead/controller/peerstatus"
 	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/controller/poolstatus"
@@ -74,10 +75,16 @@ func run(ctx context.Context, o options) error {
 	judge := &conditions.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: recorder}
 	summarizer := &peerstatus.Reconciler{Client: mgr.GetClient()}
 	keys := &gossipkey.Reconciler{Client: mgr.GetClient(), Namespace: o.namespace}
-	for _, setup := range []func(ctrl.Manager) error{
+	setups := []func(ctrl.Manager) error{
 		follower.SetupWithManager, keys.SetupWithManager,
 		assigner.SetupWithManager, counter.SetupWithManager, judge.SetupWithManager, summarizer.SetupWithManager,
-	} {
+	}
+	if o.markLostNodes {
+		setups = append(setups, (&outage.Reconciler{
+			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class, Recorder: recorder, Metrics: fairleadmetrics.NewOutages(metrics.Registry),
+		}).SetupWithManager)
+	}
+	for _, setup := range setups {
 		if err := setup(mgr); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}

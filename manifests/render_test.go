@@ -146,9 +146,10 @@ func TestSame(t *testing.T) {
 		sets, components []string
 		objects          int
 	}{
-		"Default":       {nil, nil, 28},
-		"NetworkPolicy": {[]string{"networkPolicy.enabled=true"}, []string{"network-policy"}, 29},
-		"Prometheus":    {[]string{"prometheus.podMonitor.enabled=true"}, []string{"prometheus"}, 33},
+		"Default":       {nil, nil, 30},
+		"NetworkPolicy": {[]string{"networkPolicy.enabled=true"}, []string{"network-policy"}, 31},
+		"Prometheus":    {[]string{"prometheus.podMonitor.enabled=true"}, []string{"prometheus"}, 35},
+		"KeepLostNodes": {[]string{"controller.markLostNodes=false"}, []string{"keep-lost-nodes"}, 28},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chart, base := template(t, tc.sets...).plain(), kustomize(t, tc.components...).plain()

@@ -51,6 +51,15 @@ type SpeakerStatusStatus struct {
 	// +kubebuilder:validation:MaxItems=128
 	Conflicts []AddressConflict `json:"conflicts,omitempty"`
 
+	// The other nodes that are lost, as far as this one can tell: neither their speakers nor their kernels answer. Where most speakers say so, the
+	// controller takes the pods of the node out of rotation.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	LostNodes []LostNode `json:"lostNodes,omitempty"`
+
 	// Ready: whether the speaker announces all that it should. Connected: whether it and the other speakers talk to each other, so that
 	// a lost node is noticed at once. StrictARP, where kube-proxy is
 	// in mode ipvs: whether the node's kernel leaves ARP requests for the addresses of Services to it.
@@ -60,6 +69,17 @@ type SpeakerStatusStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// LostNode is a node that does not answer.
+type LostNode struct {
+	// Name of the Node.
+	// +required
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Since is when its speaker was missed.
+	// +required
+	Since metav1.MicroTime `json:"since"`
 }
 
 // AddressConflict is an address of a Service that a host outside of the cluster uses too.

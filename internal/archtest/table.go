@@ -40,7 +40,7 @@ var Table = []Rule{
 	{
 		Package: "controller",
 		Ours: []string{
-			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/peerstatus", "controller/place", "controller/poolstatus",
+			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/outage", "controller/peerstatus", "controller/place", "controller/poolstatus",
 			"internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
@@ -52,6 +52,7 @@ var Table = []Rule{
 	},
 	{Package: "controller/conditions", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
 	{Package: "controller/gossipkey", Ours: []string{"internal/kube"}, Never: sockets},
+	{Package: "controller/outage", Ours: []string{"api/v1beta1", "internal/kube", "internal/metrics"}, Never: sockets},
 	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},
 	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube", "internal/metrics"}, Never: sockets},

@@ -318,13 +318,15 @@ func (v *view) mendAnnouncement(svc *corev1.Service, a *announce.Service, why an
 				return "kubectl label node " + v.nodes[i].Name + " " + corev1.LabelNodeExcludeBalancers + "-"
 			}
 		}
-		if p != nil {
-			for _, l := range v.snapshot.L2For(p, a.Labels) {
-				if len(a.Endpoints) > 0 && !l.AnyInterface() && slices.ContainsFunc(v.nodes, func(n announce.Node) bool { return l.SelectsNode(n.Labels) }) {
-					return unset("l2advertisement "+l.Name, "interfaces")
-				}
-				return unset("l2advertisement "+l.Name, "nodeSelectors")
+		if p == nil {
+			break
+		}
+		if ads := v.snapshot.L2For(p, a.Labels); len(ads) > 0 {
+			l := ads[0]
+			if len(a.Endpoints) > 0 && !l.AnyInterface() && slices.ContainsFunc(v.nodes, func(n announce.Node) bool { return l.SelectsNode(n.Labels) }) {
+				return unset("l2advertisement "+l.Name, "interfaces")
 			}
+			return unset("l2advertisement "+l.Name, "nodeSelectors")
 		}
 	case announce.Announced, announce.NoEndpoints, announce.AddressConflict:
 	}

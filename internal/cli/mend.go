@@ -161,6 +161,7 @@ func (v *view) mendProblem(p config.Problem) string {
 				return apply("BFDProfile", "", v.Peers.Items[i].Spec.BFDProfile, map[string]any{})
 			}
 		}
+	default:
 	}
 	return "kubectl edit " + object
 }

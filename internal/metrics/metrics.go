@@ -3,7 +3,11 @@
 // to count what is left to those who are given a set.
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // NewBuild registers fairlead_build_info, which says by its labels which build this is.
 func NewBuild(r prometheus.Registerer, version, commit, compiler string) {
@@ -13,6 +17,33 @@ func NewBuild(r prometheus.Registerer, version, commit, compiler string) {
 	})
 	info.Set(1)
 	r.MustRegister(info)
+}
+
+// Outages counts what is done about nodes that are lost.
+type Outages struct {
+	pods prometheus.Counter
+	took prometheus.Histogram
+}
+
+// NewOutages registers the collectors of lost nodes.
+func NewOutages(r prometheus.Registerer) *Outages {
+	o := &Outages{
+		pods: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fairlead_lost_node_pods_marked_total", Help: "Pods that were marked not ready, as their node was lost.",
+		}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "fairlead_lost_node_duration_seconds", Help: "Time from when a node was missed to when the last of its pods was marked.",
+			Buckets: []float64{.25, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60},
+		}),
+	}
+	r.MustRegister(o.pods, o.took)
+	return o
+}
+
+// Marked notes that pods of one node were marked, and how long after the node was missed.
+func (o *Outages) Marked(pods int, after time.Duration) {
+	o.pods.Add(float64(pods))
+	o.took.Observe(after.Seconds())
 }
 
 // Controller are the collectors of the controller.

@@ -11,12 +11,17 @@ import (
 // A Member is what is known of another node.
 type Member struct {
 	Presence announce.Presence
+	// Silent: it is Gone, and its kernel does not answer. Since is when it was missed.
+	Silent bool
+	Since  time.Time
 	// Word is what its speaker says of itself.
 	Word Word
 }
 
 // equal reports whether two say the same.
-func (m Member) equal(o Member) bool { return m.Presence == o.Presence && m.Word.equal(o.Word) }
+func (m Member) equal(o Member) bool {
+	return m.Presence == o.Presence && m.Silent == o.Silent && m.Word.equal(o.Word)
+}
 
 // deaf is how long nobody may be heard whose kernel answers until that is taken for our own trouble.
 const deaf = 15 * time.Second
@@ -87,7 +92,7 @@ func (r *roster) heard(alive map[string]Word, now time.Time) {
 			if p.Presence == announce.Gone {
 				r.heals++
 			}
-			*p = peer{Member: Member{announce.Alive, word}}
+			*p = peer{Member: Member{Presence: announce.Alive, Word: word}}
 		case !p.missing:
 			p.missing, p.since, p.missed, p.answered = true, now, 0, false
 		}
@@ -110,7 +115,7 @@ func (r *roster) checked(name string, answered bool, now time.Time) {
 	case now.Before(r.patient):
 	default:
 		if p.missed++; p.Presence == announce.Alive || p.missed >= misses {
-			p.Presence = announce.Gone
+			p.Presence, p.Silent, p.Since = announce.Gone, true, p.since
 		}
 	}
 }

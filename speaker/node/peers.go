@@ -2,9 +2,14 @@ package node
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/agent"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
@@ -50,6 +55,21 @@ func (s *speaker) peers() map[string]int {
 	out := map[string]int{}
 	for _, m := range s.gossip.Observed().Members {
 		out[m.Presence.String()]++
+	}
+	return out
+}
+
+// lost are the other nodes that do not answer. A node that has no link to the others says nothing of them.
+func (s *speaker) lost(d *agent.Decided) []v1beta1.LostNode {
+	o := s.gossip.Observed()
+	if d.Isolated || o.Error != nil {
+		return nil
+	}
+	var out []v1beta1.LostNode
+	for _, name := range slices.Sorted(maps.Keys(o.Members)) {
+		if m := o.Members[name]; m.Silent {
+			out = append(out, v1beta1.LostNode{Name: name, Since: metav1.NewMicroTime(m.Since.Truncate(time.Microsecond))})
+		}
 	}
 	return out
 }

@@ -240,7 +240,9 @@ func (s *speaker) report() {
 		}
 	}
 	announced, errs := s.observed()
-	s.own.Set(status.Own{Links: links, Announced: announced, Conflicts: d.Conflicts, Errors: errs, Gossip: s.disconnected(d), ARP: s.answering()})
+	s.own.Set(status.Own{
+		Links: links, Announced: announced, Conflicts: d.Conflicts, Lost: s.lost(d), Errors: errs, Gossip: s.disconnected(d), ARP: s.answering(),
+	})
 	s.gossip.Set(gossip.Desired{
 		Self: d.Self, Key: d.Key, Peers: d.Peers, Isolated: d.Isolated,
 		Word: gossip.Word{Impaired: s.health.impaired(len(errs) > 0, s.report), Links: names(d.Links)},

@@ -36,6 +36,8 @@ type Own struct {
 	Announced int
 	// Conflicts are those that this node has found, sorted.
 	Conflicts []kube.Conflict
+	// Lost are the other nodes that do not answer, sorted by name.
+	Lost []v1beta1.LostNode
 	// Errors say of a link and protocol, by name, why it is not served.
 	Errors map[string]string
 	// Gossip says why this speaker and the others do not talk to each other; nil where they do.
@@ -67,12 +69,16 @@ func (s *Speaker) NeedLeaderElection() bool { return false }
 // Start writes until ctx ends.
 func (s *Speaker) Start(ctx context.Context) error {
 	var again <-chan time.Time
+	var lost []v1beta1.LostNode
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.own.News():
 			again = time.After(gather)
+			if now := s.own.Get().Lost; !slices.Equal(lost, now) { // pods are waiting to be taken out of rotation
+				lost, again = now, time.After(0)
+			}
 		case <-again:
 			again = nil
 			switch err := s.write(ctx, *s.own.Get()); {
@@ -136,10 +142,11 @@ func ownedByNode(ctx context.Context, c client.Reader, name string) ([]metav1.Ow
 	return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID}}, nil
 }
 
-// How many interfaces and conflicts a SpeakerStatus may have, and how long the text may be that names the interfaces.
+// How many interfaces, conflicts and lost nodes a SpeakerStatus may have, and how long the text may be that names the interfaces.
 const (
 	maxInterfaces = 256
 	maxConflicts  = 128
+	maxLost       = 256
 	maxNames      = 256
 )
 
@@ -173,6 +180,7 @@ func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
 			Address: c.Addr.String(), Namespace: c.Namespace, Service: c.Service, MAC: c.MAC, Interface: c.Link, BeforeUse: c.Before,
 		})
 	}
+	s.LostNodes = slices.Clone(o.Lost[:min(len(o.Lost), maxLost)])
 	meta.SetStatusCondition(&s.Conditions, ready(o.Errors))
 	meta.SetStatusCondition(&s.Conditions, connected(o.Gossip))
 	return renderARP(&s.Conditions, o.ARP)

@@ -22,6 +22,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .root.Values.loadBalancerClass }}{{ $args = append $args (printf "--load-balancer-class=%s" .) }}{{ end -}}
 {{- if not .root.Values.classless }}{{ $args = append $args "--classless=false" }}{{ end -}}
 {{- with .root.Values.logLevel }}{{ $args = append $args (printf "--log-level=%s" .) }}{{ end -}}
+{{- if eq .name "controller" }}
+{{- if not .root.Values.controller.markLostNodes }}{{ $args = append $args "--mark-lost-nodes=false" }}{{ end -}}
+{{- end }}
 {{- if eq .name "speaker" }}
 {{- if .root.Values.speaker.ignoreExcludeLB }}{{ $args = append $args "--ignore-exclude-lb" }}{{ end -}}
 {{- if .root.Values.speaker.yieldCordoned }}{{ $args = append $args "--yield-cordoned" }}{{ end -}}

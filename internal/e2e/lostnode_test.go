@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/fairlead-lb/fairlead/controller/outage"
+)
+
+// rotation is until when the last request may fail that is sent to a pod of a node whose cable was pulled. Kubernetes alone
+// takes 40 to 50 seconds.
+const rotation = 5 * second
+
+// TestLostNode: a node whose cable is pulled takes its pods with it out of rotation, whether or not it announces, or has the
+// controller that leads; and when it is back, its kubelet puts them in again.
+func TestLostNode(t *testing.T) {
+	s := tell(t, shared)
+	s.apply(pool("main", "172.30.0.100-172.30.0.103") + advertised("") + web(3) + service("web", "", ""))
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	for _, tc := range []struct {
+		name string
+		node func(s *story) string
+	}{
+		{"Bystander", func(s *story) string {
+			announcer := s.announcer("web")
+			for node := range s.podsReady() {
+				if node != announcer && node != s.leader() {
+					return node
+				}
+			}
+			return s.other(announcer)
+		}},
+		{"Announcer", func(s *story) string { return s.announcer("web") }},
+		{"Leader", (*story).leader},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := s.in(t)
+			s.within(60*second, "a pod on each node", func() error {
+				if ready := s.podsReady(); len(ready) != 3 {
+					return fmt.Errorf("ready are %v", ready)
+				}
+				return nil
+			})
+			s.served(s.own("172.30.0.100"))
+			node := tc.node(s)
+			began := time.Now()
+			p := s.probe(s.own("172.30.0.100"), 20*time.Millisecond)
+			time.Sleep(second)
+			s.must(s.PullCable(node))
+			replug := sync.OnceFunc(func() { s.check(s.ReplugCable(node)) })
+			t.Cleanup(replug)
+			lost := time.Since(began)
+			time.Sleep(rotation + 3*second)
+			failed := p.stop().Failed()
+			if len(failed) > 0 {
+				last := failed[len(failed)-1].At - lost
+				t.Logf("%s: %d pages failed, the last %.2f s after the cable was pulled", node, len(failed), last.Seconds())
+				if last > rotation {
+					t.Errorf("pages fail for %s", last)
+				}
+			}
+			if ready := s.podsReady(); ready[node] {
+				t.Errorf("the pod on %s is ready", node)
+			}
+			s.tells("web", "node "+node+" is lost")
+			replug()
+			s.within(30*second, "its kubelet makes it ready again", func() error {
+				if !s.podsReady()[node] {
+					return fmt.Errorf("the pod on %s is not ready", node)
+				}
+				return nil
+			})
+			s.stays(3*second, "it is not marked again", func() error {
+				if !s.podsReady()[node] {
+					return fmt.Errorf("the pod on %s is not ready", node)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// podsReady are the nodes on which a pod of the web server is ready.
+func (s *story) podsReady() map[string]bool {
+	s.Helper()
+	var pods corev1.PodList
+	s.must(s.api.List(s.Context(), &pods, client.InNamespace(s.ns)))
+	out := map[string]bool{}
+	for _, p := range pods.Items {
+		if slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && c.Reason != outage.NodeLost
+		}) {
+			out[p.Spec.NodeName] = true
+		}
+	}
+	return out
+}
+
+// leader is the node on which the controller runs that leads.
+func (s *story) leader() string {
+	s.Helper()
+	holder := s.kubectl("-n", "fairlead-system", "get", "lease", "fairlead-controller", "-o", "jsonpath={.spec.holderIdentity}")
+	pod, _, _ := strings.Cut(holder, "_")
+	return strings.TrimSpace(s.kubectl("-n", "fairlead-system", "get", "pod", pod, "-o", "jsonpath={.spec.nodeName}"))
+}
+
+// other is a node that is not this one.
+func (s *story) other(than string) string {
+	for _, node := range s.Nodes() {
+		if node != than {
+			return node
+		}
+	}
+	return ""
+}
