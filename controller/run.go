@@ -55,6 +55,20 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("make the manager: %w", err)
 	}
 
+	if err := assemble(mgr, o, tenure); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("synced", kube.Synced(mgr)); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// assemble adds the reconcilers to the manager.
+func assemble(mgr ctrl.Manager, o options, tenure *kube.Tenure) error {
 	recorder, err := kube.NewRecorder(mgr, component)
 	if err != nil {
 		return fmt.Errorf("make the recorder of events: %w", err)
@@ -89,13 +103,7 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("set up: %w", err)
 		}
 	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return err
-	}
-	if err := mgr.AddReadyzCheck("synced", kube.Synced(mgr)); err != nil {
-		return err
-	}
-	return mgr.Start(ctx)
+	return nil
 }
 
 // begin sets up the log, and says in it and by a metric which build this is.

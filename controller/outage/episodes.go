@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// How long it takes until a node that was lost, and came back, is marked when it is lost again: longer each time, so that a link that comes
-// and goes does not have pods come and go with it. After some time of health all is forgotten.
+// How long after it was marked a node that came back is marked when it is lost again: longer each time, so that a link that comes
+// and goes does not have pods come and go with it. When it was back for some time, all is forgotten.
 const (
-	firstPause  = 30 * time.Second
+	firstPause  = 10 * time.Second
 	longest     = 10 * time.Minute
-	forgiveness = 10 * time.Minute
+	forgiveness = 15 * time.Second
 )
 
 // An episode is a time for which a node is lost, or was.
@@ -30,7 +30,7 @@ func (e *episode) pause() time.Duration {
 	if e.times == 0 {
 		return 0
 	}
-	return min(firstPause<<min(e.times-1, 8), longest)
+	return min(firstPause<<min(e.times-1, 10), longest)
 }
 
 // episodes are those of all nodes. It is a value with one owner.

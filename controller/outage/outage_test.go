@@ -104,15 +104,15 @@ func TestEpisodes(t *testing.T) {
 	step(0, a, a, 0)
 	step(time.Second, a, nil, 0)                                            // once
 	step(2*time.Second, nil, nil, 0)                                        // it is back
-	step(10*time.Second, a, nil, 20*time.Second)                            // and gone again: not before 30 s
-	step(30*time.Second, a, a, 0)                                           // now it is
-	step(31*time.Second, nil, nil, 0)                                       //
-	step(40*time.Second, a, nil, 50*time.Second)                            // a minute this time
-	step(41*time.Second, []string{"a", "b"}, []string{"b"}, 49*time.Second) // another is not concerned
-	step(50*time.Second, nil, nil, 0)
-	step(50*time.Second+forgiveness, nil, nil, 0)
-	step(51*time.Second+forgiveness, a, a, 0) // forgotten
-	for times, want := range map[int]time.Duration{0: 0, 1: firstPause, 2: 2 * firstPause, 5: 8 * time.Minute, 6: longest, 100: longest} {
+	step(4*time.Second, a, nil, 6*time.Second)                              // and gone again: not before 10 s
+	step(10*time.Second, a, a, 0)                                           // now it is
+	step(11*time.Second, nil, nil, 0)                                       //
+	step(14*time.Second, a, nil, 16*time.Second)                            // 20 s this time
+	step(15*time.Second, []string{"a", "b"}, []string{"b"}, 15*time.Second) // another is not concerned
+	step(16*time.Second, nil, nil, 0)
+	step(16*time.Second+forgiveness+1, nil, nil, 0)
+	step(32*time.Second, a, a, 0) // forgotten
+	for times, want := range map[int]time.Duration{0: 0, 1: firstPause, 2: 2 * firstPause, 6: 320 * time.Second, 7: longest, 100: longest} {
 		if got := (&episode{times: times}).pause(); got != want {
 			t.Errorf("after %d times: %s, want %s", times, got, want)
 		}

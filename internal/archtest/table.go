@@ -40,8 +40,8 @@ var Table = []Rule{
 	{
 		Package: "controller",
 		Ours: []string{
-			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/outage", "controller/peerstatus", "controller/place", "controller/poolstatus",
-			"internal/kube", "internal/metrics", "internal/version",
+			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/outage", "controller/peerstatus", "controller/place",
+			"controller/poolstatus", "internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
 	},

@@ -143,7 +143,7 @@ func (s *show) pull(ctx context.Context) error {
 		return err
 	}
 	s.say(fmt.Sprintf("Pull the cable of %s, which announces %s. Kubernetes takes some 50 s to notice that a node is gone;\n"+
-		"the speakers notice at once. Until it has, one of three connections still goes to the pod on that node, and fails", node, address))
+		"the speakers notice at once: another announces the address, and the pod on that node is taken out of rotation", node, address))
 	if err := s.PullCable(node); err != nil {
 		return err
 	}
@@ -151,16 +151,29 @@ func (s *show) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("The page was away for %.1f s. Now: %s\n\n", gap.Seconds(), page)
+	fmt.Printf("The page was away for %.1f s. Now: %s\n", gap.Seconds(), page)
+	time.Sleep(time.Second)
+	came := 0
+	for range pagesAfter {
+		if _, err := s.Host(lab.Client).Get(ctx, address, 80, patience); err == nil {
+			came++
+		}
+	}
+	fmt.Printf("A second later, %d of %d pages in a row came.\n\n", came, pagesAfter)
 	if err := s.kubectl(ctx, "events", "--for", "service/web"); err != nil {
 		return err
 	}
 	return s.ReplugCable(node)
 }
 
+// patience is how long a page may take: one that goes to a pod of a lost node gets no answer. pagesAfter are fetched when all is well again.
+const (
+	patience   = 200 * time.Millisecond
+	pagesAfter = 30
+)
+
 // until fetches the page until it comes again although a node is gone, and returns how long that took.
 func (s *show) until(ctx context.Context, address netip.Addr, gone string) (time.Duration, string, error) {
-	const patience = 200 * time.Millisecond // one that goes to a pod of the lost node gets no answer
 	for start := time.Now(); time.Since(start) < 2*time.Minute && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
 		if page, err := s.Host(lab.Client).Get(ctx, address, 80, patience); err == nil {
 			return time.Since(start), page, nil

@@ -14,9 +14,13 @@ import (
 	"github.com/fairlead-lb/fairlead/controller/outage"
 )
 
-// rotation is until when the last request may fail that is sent to a pod of a node whose cable was pulled. Kubernetes alone
-// takes 40 to 50 seconds.
-const rotation = 5 * second
+// rotation is until when requests may fail that are sent to a pod of a node whose cable was pulled; Kubernetes alone takes 40 to 50 seconds. Later
+// some percent may: a client that takes the port again of a connection that was begun to the lost pod, within the two minutes for which
+// the announcing node's kernel remembers that, is sent there again.
+const (
+	rotation = 3 * second
+	strays   = 3
+)
 
 // TestLostNode: a node whose cable is pulled takes its pods with it out of rotation, whether or not it announces, or has the
 // controller that leads; and when it is back, its kubelet puts them in again.
@@ -58,13 +62,18 @@ func TestLostNode(t *testing.T) {
 			t.Cleanup(replug)
 			lost := time.Since(began)
 			time.Sleep(rotation + 3*second)
-			failed := p.stop().Failed()
-			if len(failed) > 0 {
-				last := failed[len(failed)-1].At - lost
-				t.Logf("%s: %d pages failed, the last %.2f s after the cable was pulled", node, len(failed), last.Seconds())
-				if last > rotation {
-					t.Errorf("pages fail for %s", last)
+			pages := p.stop()
+			last, late := time.Duration(0), 0
+			for _, f := range pages.Failed() {
+				if at := f.At - lost; at < rotation {
+					last = at
+				} else {
+					late++
 				}
+			}
+			t.Logf("%s: %d pages failed, the last %.2f s after the cable was pulled; %d later", node, len(pages.Failed())-late, last.Seconds(), late)
+			if 100*late > strays*len(pages) {
+				t.Errorf("pages go on to fail: %d of %d", late, len(pages))
 			}
 			if ready := s.podsReady(); ready[node] {
 				t.Errorf("the pod on %s is ready", node)
