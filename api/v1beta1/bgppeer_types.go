@@ -95,7 +95,7 @@ type BGPPeerSpec struct {
 	PeerPort int32 `json:"peerPort,omitempty"`
 
 	// The address of the node that the session is made from. A node that does not have it makes no session. Absent: the one that
-	// the node's routes choose.
+	// the node's routes choose; not one that a router's advertisements gave the node, where it has another in the router's network.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64

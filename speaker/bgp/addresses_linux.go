@@ -43,6 +43,32 @@ func addresses(local netip.Addr) ([]netip.Addr, error) {
 	return out, nil
 }
 
+// source returns the address to speak from with a router, where that is better not left to the kernel: if its choice is an address that
+// a router's advertisements gave the node, and the node has one of its own in the router's network. Routers know the latter as their neighbour.
+func source(to netip.Addr) (from netip.Addr) {
+	if !to.Is6() || to.Zone() != "" {
+		return netip.Addr{}
+	}
+	routes, err := netlink.RouteGet(to.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return netip.Addr{} // to connect will fail, and say why
+	}
+	all, err := netlink.AddrList(nil, netlink.FAMILY_V6)
+	if err != nil {
+		return netip.Addr{}
+	}
+	for _, a := range all {
+		own := fleeting(a) == 0
+		if a.IP.Equal(routes[0].Src) && own {
+			return netip.Addr{}
+		}
+		if p, ok := netipx.FromStdIPNet(a.IPNet); ok && own && a.LinkIndex == routes[0].LinkIndex && p.Contains(to) && !from.IsValid() {
+			from, _ = netipx.FromStdIP(a.IP)
+		}
+	}
+	return from
+}
+
 // fleeting is 0 for an address that was configured to stay, and more the sooner it may be gone.
 func fleeting(a netlink.Addr) int {
 	switch {

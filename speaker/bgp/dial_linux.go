@@ -24,8 +24,12 @@ func dial(ctx context.Context, p Peer, to netip.Addr) (*net.TCPConn, error) {
 	d := net.Dialer{Timeout: dialPatience, Control: func(_, _ string, c syscall.RawConn) error {
 		return control(c, func(fd int) error { return prepare(fd, p, to) })
 	}}
-	if p.Source.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.Source, 0))
+	from := p.Source
+	if !from.IsValid() {
+		from = source(to)
+	}
+	if from.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
 	}
 	conn, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(to, p.Port).String())
 	if of := new(net.OpError); errors.As(err, &of) {

@@ -370,7 +370,7 @@ func TestUnnumbered(t *testing.T) {
 	}
 }
 
-// TestAddresses has an interface with addresses that a router gave it, beside its own: its own is the next hop.
+// TestAddresses has an interface with addresses that a router gave it, beside its own: its own is the next hop, and what sessions are made from.
 func TestAddresses(t *testing.T) {
 	w := newWire(t)
 	w.ip("addr add 2001:db8::99/64 dev " + w.link + " nodad valid_lft 1000 preferred_lft 0")
@@ -388,6 +388,11 @@ func TestAddresses(t *testing.T) {
 		}
 		if want := []string{"2001:db8::1", "2001:db8::77", "2001:db8::99"}; !slices.Equal(global, want) {
 			t.Errorf("beside %s there are %v, want %v", local, global, want)
+		}
+	}
+	for to, want := range map[string]string{"2001:db8::2": "2001:db8::1", "192.0.2.2": "invalid IP", "2001:db8:ffff::2": "invalid IP", "fe80::2%" + w.link: "invalid IP"} {
+		if got := source(netip.MustParseAddr(to)).String(); got != want {
+			t.Errorf("spoken with %s from %s, want %s", to, got, want)
 		}
 	}
 	if got, err := addresses(netip.MustParseAddr("192.0.2.250")); got != nil || err != nil {
