@@ -149,6 +149,7 @@ func TestSame(t *testing.T) {
 		"Default":       {nil, nil, 30},
 		"NetworkPolicy": {[]string{"networkPolicy.enabled=true"}, []string{"network-policy"}, 31},
 		"Prometheus":    {[]string{"prometheus.podMonitor.enabled=true"}, []string{"prometheus"}, 35},
+		"Protect":       {[]string{"protect.enabled=true"}, []string{"protect"}, 38},
 		"KeepLostNodes": {[]string{"controller.markLostNodes=false"}, []string{"keep-lost-nodes"}, 28},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -221,6 +222,7 @@ func TestValues(t *testing.T) {
 		"NoKeep":    {`crds.keep=false`, crd, "metadata.annotations.helm~sh/resource-policy", nil},
 		"Aggregate": {`rbac.aggregate=false`, "ClusterRole  fairlead-viewer", "metadata.labels.rbac~authorization~k8s~io/aggregate-to-view", nil},
 		"Interval":  {`prometheus.podMonitor={"enabled":true,"interval":"15s","labels":{"release":"p"}}`, "PodMonitor fairlead-system fairlead-speaker", "spec.podMetricsEndpoints.0.interval", "15s"},
+		"Protected": {`protect={"enabled":true}`, "ValidatingAdmissionPolicy  fairlead-speaker-own", "spec.matchConditions.0.expression", "request.userInfo.username == 'system:serviceaccount:fairlead-system:speaker'"},
 		"Extra":     {`extraObjects=[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-x"}}]`, "ConfigMap  fairlead-x", "kind", "ConfigMap"},
 	} {
 		t.Run(name, func(t *testing.T) {

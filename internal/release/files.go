@@ -83,7 +83,7 @@ func (r *release) chart(context.Context) error {
 	root := filepath.Join(r.checkout, "manifests/chart")
 	var files []file
 	// The folders of files in it are links, which are followed.
-	for _, dir := range []string{".", "files/crd", "files/base"} {
+	for _, dir := range []string{".", "files/crd", "files/base", "files/protect"} {
 		below := os.DirFS(filepath.Join(root, dir))
 		err := fs.WalkDir(below, ".", func(name string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {

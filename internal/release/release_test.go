@@ -73,6 +73,7 @@ func TestChart(t *testing.T) {
 		"fairlead/values.schema.json":                        {"draft-07"},
 		"fairlead/templates/speaker.yaml":                    {"kind: DaemonSet"},
 		"fairlead/files/crd/fairlead.io_ipaddresspools.yaml": {"kind: CustomResourceDefinition"},
+		"fairlead/files/protect/pools.yaml":                  {"kind: ValidatingAdmissionPolicy"},
 		"fairlead/files/base/speaker-rbac.yaml":              {"kind: ClusterRole"},
 	} {
 		for _, want := range wants {
