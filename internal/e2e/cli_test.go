@@ -97,6 +97,7 @@ var theBroken = map[string]broken{
 // mends it. The Service web is served again afterwards, or the one that is late.
 func TestMended(t *testing.T) {
 	s := tell(t, shared)
+	s.base = lastBase // nobody fetches a page
 	viewer := s.viewer()
 	base := pool("main", "172.30.0.100-172.30.0.103") + advertised("")
 	s.apply(web(2))

@@ -54,8 +54,11 @@ type story struct {
 	base int
 }
 
-// firstBase is past the addresses of the nodes.
-const firstBase = 20
+// firstBase is past the addresses of the nodes. lastBase is past those of all stories that need addresses nobody has used: others share it.
+const (
+	firstBase = 20
+	lastBase  = 245
+)
 
 // own puts the story's own addresses in place of those that its text speaks of.
 func (s *story) own(text string) string {
@@ -69,7 +72,7 @@ func (s *story) block() int {
 	if s.base == 0 {
 		s.base = firstBase + 9*s.stories
 		s.stories++
-		if s.base+8 > 250 {
+		if s.base+8 >= lastBase {
 			s.Fatal("too many stories for the addresses that the lab has to give")
 		}
 	}

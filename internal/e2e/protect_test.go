@@ -19,6 +19,7 @@ import (
 // node. All goes on as before.
 func TestProtect(t *testing.T) {
 	s := tell(t, shared)
+	s.base = lastBase
 	for _, file := range []string{"pools.yaml", "speakers.yaml"} {
 		path, err := filepath.Abs("../../manifests/components/protect/" + file)
 		s.must(err)
