@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/yaml"
 
@@ -88,21 +87,10 @@ func bundleTime(text []byte) time.Time {
 
 // fill puts objects into an empty Cluster, by kind.
 func (c *Cluster) fill(docs []document) error {
-	scheme, err := kube.NewScheme()
-	if err != nil {
-		return err
-	}
 	byKind := map[string][]runtime.Object{}
 	for _, d := range docs {
-		o, ok := d.object.(client.Object)
-		if !ok {
-			continue
-		}
-		gvk, err := apiutil.GVKForObject(o, scheme)
-		if err != nil {
-			return fmt.Errorf("%s: %w", d.at, err)
-		}
-		byKind[gvk.Kind] = append(byKind[gvk.Kind], o)
+		kind := kindOf(d.object)
+		byKind[kind] = append(byKind[kind], d.object)
 	}
 	for _, l := range lists {
 		if err := meta.SetList(l.into(c), byKind[l.kind]); err != nil {

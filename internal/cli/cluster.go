@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -116,6 +117,9 @@ func Read(ctx context.Context, r client.Reader, system string, now time.Time) (*
 	return c, nil
 }
 
+// kindOf is the kind of an object, which Go's type is called after.
+func kindOf(o runtime.Object) string { return reflect.TypeOf(o).Elem().Name() }
+
 // add puts an object where a read of the cluster would have, in place of one of the same name. Kinds that are not read are left out.
 func (c *Cluster) add(o runtime.Object) error {
 	object, ok := o.(client.Object)
@@ -123,7 +127,7 @@ func (c *Cluster) add(o runtime.Object) error {
 		return nil
 	}
 	for _, l := range lists {
-		if !strings.HasSuffix(fmt.Sprintf("%T", o), "."+l.kind) {
+		if l.kind != kindOf(o) {
 			continue
 		}
 		items, err := meta.ExtractList(l.into(c))

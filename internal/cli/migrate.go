@@ -10,15 +10,16 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
@@ -50,14 +51,8 @@ func rehearse(c Conversion, services []corev1.Service, namespaces []corev1.Names
 	decisions := settled(ipam.Load(v.snapshot, slices.Collect(maps.Values(requests))), requests)
 	out.Changes = []Change{}
 	for _, svc := range v.ours {
-		k := ipam.Key{Namespace: svc.Namespace, Name: svc.Name}
-		was, _ := kube.Shown(svc)
 		out.Services++
-		x := Change{Service: k.String(), Before: texts(was), After: texts(decisions[k].Addresses)}
-		if decisions[k].Foreign {
-			x.After = x.Before
-		}
-		if x.compare(decisions[k]) {
+		if x, changes := changeOf(svc, decisions); changes {
 			out.Changes = append(out.Changes, x)
 		}
 	}
@@ -66,9 +61,7 @@ func rehearse(c Conversion, services []corev1.Service, namespaces []corev1.Names
 
 func (r Rehearsal) write(w io.Writer) error {
 	p := printer{w: w}
-	for _, f := range r.Findings {
-		p.printf("%s: %s: %s: %s: %s\n", f.At, f.Severity, f.Object, f.Reason, f.Message)
-	}
+	p.verdicts(r.Findings)
 	flags("", r.Flags, r.SpeakerFlags, &p)
 	if len(r.Findings)+len(r.Flags)+len(r.SpeakerFlags) > 0 {
 		p.printf("\n")
@@ -115,11 +108,6 @@ func (c Conversion) manifests(w io.Writer) error {
 	return p.err
 }
 
-// stopped reports whether something has no equivalent.
-func (c Conversion) stopped() bool {
-	return slices.ContainsFunc(c.Findings, func(v Verdict) bool { return v.Severity == Error })
-}
-
 // metalLB is the configuration of MetalLB, and the Services that it may serve.
 type metalLB struct {
 	objects    []foreign
@@ -156,13 +144,14 @@ would change. Services need not be edited: MetalLB's annotations are understood.
 				return err
 			}
 			c.Findings = r.Findings
-			if c.stopped() || rehearsal {
+			stopped := faulty(c.Findings)
+			if stopped || rehearsal {
 				if err := output(a.out, a.format, r); err != nil {
 					return err
 				}
 			}
 			switch {
-			case c.stopped():
+			case stopped:
 				return errors.New("the configuration of MetalLB cannot be converted as it is: see the errors")
 			case !rehearsal:
 				return c.manifests(a.out)
@@ -185,15 +174,7 @@ func (a *app) metalLB(ctx context.Context, from []string, namespace string) (met
 	if len(from) > 0 {
 		return metalFiles(from, a.in)
 	}
-	cc, err := a.connect()
-	if err != nil {
-		return metalLB{}, fmt.Errorf("find the cluster: %w", err)
-	}
-	rc, err := cc.ClientConfig()
-	if err != nil {
-		return metalLB{}, fmt.Errorf("find the cluster: %w", err)
-	}
-	r, err := kube.NewReader(rc, metalKinds...)
+	r, err := a.connect(metalKinds...)
 	if err != nil {
 		return metalLB{}, err
 	}
@@ -259,8 +240,7 @@ func relevant(u *unstructured.Unstructured) bool {
 // metalCluster reads what there is of MetalLB in a cluster, and its Services.
 func metalCluster(ctx context.Context, r client.Reader, namespace string) (metalLB, error) {
 	var out metalLB
-	kinds := slices.Clone(metalKinds)
-	for _, gvk := range kinds {
+	for _, gvk := range metalKinds {
 		var l unstructured.UnstructuredList
 		l.SetGroupVersionKind(gvk)
 		switch err := r.List(ctx, &l, client.InNamespace(namespace)); {
@@ -270,19 +250,19 @@ func metalCluster(ctx context.Context, r client.Reader, namespace string) (metal
 			return out, fmt.Errorf("read %ss: %w", gvk.Kind, err)
 		}
 		for i := range l.Items {
-			u := &l.Items[i]
-			out.objects = append(out.objects, foreign{"cluster", u})
+			out.objects = append(out.objects, foreign{"cluster", &l.Items[i]})
 		}
 	}
 	if len(out.objects) == 0 {
 		return out, fmt.Errorf("there is nothing of MetalLB in namespace %s: see --metallb-namespace", namespace)
 	}
-	for _, kind := range []string{"DaemonSet", "Deployment", "ConfigMap"} {
+	for _, gvk := range []schema.GroupVersionKind{
+		appsv1.SchemeGroupVersion.WithKind("DaemonSet"), appsv1.SchemeGroupVersion.WithKind("Deployment"), corev1.SchemeGroupVersion.WithKind("ConfigMap"),
+	} {
 		var l unstructured.UnstructuredList
-		l.SetAPIVersion(map[bool]string{true: "v1", false: "apps/v1"}[kind == "ConfigMap"])
-		l.SetKind(kind)
+		l.SetGroupVersionKind(gvk)
 		if err := r.List(ctx, &l, client.InNamespace(namespace)); err != nil {
-			return out, fmt.Errorf("read %ss: %w", kind, err)
+			return out, fmt.Errorf("read %ss: %w", gvk.Kind, err)
 		}
 		for i := range l.Items {
 			if relevant(&l.Items[i]) {

@@ -86,23 +86,29 @@ func (c *Cluster) Plan(after *Cluster) Plan {
 	decisions := settled(st, requests)
 	out := Plan{Changes: []Change{}}
 	for _, svc := range then.ours {
-		k := ipam.Key{Namespace: svc.Namespace, Name: svc.Name}
-		was, _ := kube.Shown(svc)
 		out.Services++
-		x := Change{Service: k.String(), Before: texts(was), After: texts(decisions[k].Addresses)}
-		if x.compare(decisions[k]) || x.announcers(before, then, svc, was) {
+		x, changes := changeOf(svc, decisions)
+		if changes || x.announcers(before, then, svc) {
 			out.Changes = append(out.Changes, x)
 		}
 	}
 	return out
 }
 
-// compare notes what changes of the addresses, and reports whether anything does.
-func (x *Change) compare(d ipam.Decision) bool {
+// changeOf returns what becomes of the addresses of a Service, and reports whether anything does. What another implementation has
+// assigned, and no pool contains, stays.
+func changeOf(svc *corev1.Service, decisions map[ipam.Key]ipam.Decision) (x Change, changes bool) {
+	k := ipam.Key{Namespace: svc.Namespace, Name: svc.Name}
+	d := decisions[k]
+	was, _ := kube.Shown(svc)
+	x = Change{Service: k.String(), Before: texts(was), After: texts(d.Addresses)}
+	if d.Foreign {
+		x.After = x.Before
+	}
 	lost, gained := without(x.Before, x.After), without(x.After, x.Before)
 	switch {
 	case len(lost) == 0 && len(gained) == 0:
-		return false
+		return x, false
 	case len(lost) == 0:
 		x.What = "gains"
 	case len(gained) == 0:
@@ -111,14 +117,14 @@ func (x *Change) compare(d ipam.Decision) bool {
 		x.What = "changes"
 	}
 	x.Why = strings.Trim(d.Lost+"; "+d.Message, "; ")
-	return true
+	return x, true
 }
 
 // announcers notes which addresses are announced by other nodes than before, and reports whether any is.
-func (x *Change) announcers(before, then *view, svc *corev1.Service, addrs []netip.Addr) bool {
+func (x *Change) announcers(before, then *view, svc *corev1.Service) bool {
 	s := kube.ServiceOf(svc)
 	var moves []string
-	for _, a := range addrs {
+	for _, a := range s.Shown {
 		was, is := before.announcement(&s, a), then.announcement(&s, a)
 		switch {
 		case was.Node == is.Node:

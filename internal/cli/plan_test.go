@@ -56,3 +56,16 @@ func TestPlanServes(t *testing.T) {
 		t.Error("a plan has changed what it was made from")
 	}
 }
+
+// TestPlanLeavesOthers: what another implementation has assigned, and no pool contains, is not lost by a plan.
+func TestPlanLeavesOthers(t *testing.T) {
+	c := healthy(t)
+	foreign := &c.Services.Items[0]
+	foreign.Annotations, foreign.Status = nil, corev1.ServiceStatus{}
+	foreign.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "203.0.113.9"}}
+	then := c.copy()
+	then.Pools.Items[0].Spec.Addresses = []string{"192.0.2.0/28"}
+	if p := c.Plan(then); len(p.Changes) != 0 {
+		t.Errorf("got %+v", p)
+	}
+}

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/internal/version"
@@ -77,19 +79,23 @@ The exit status is 0; 1 if something is wrong with what was looked at; and 2 if 
 	return root
 }
 
-// client returns a configured connection to the cluster, and the namespace that the user is in.
-func (a *app) connect() (clientcmd.ClientConfig, error) {
+// connect returns a client that knows some more kinds, and notes the namespace that the user is in.
+func (a *app) connect(others ...schema.GroupVersionKind) (client.Reader, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = a.kubeconfig
 	cc := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: a.context})
 	if a.namespace == "" {
 		namespace, _, err := cc.Namespace()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("find the cluster: %w", err)
 		}
 		a.namespace = namespace
 	}
-	return cc, nil
+	rc, err := cc.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster: %w", err)
+	}
+	return kube.NewReader(rc, others...)
 }
 
 // read reads what there is to look at.
@@ -100,19 +106,20 @@ func (a *app) read(ctx context.Context) (*Cluster, error) {
 		}
 		return fromBundle(a.bundle, a.system)
 	}
-	cc, err := a.connect()
-	if err != nil {
-		return nil, fmt.Errorf("find the cluster: %w", err)
-	}
-	rc, err := cc.ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("find the cluster: %w", err)
-	}
-	c, err := kube.NewReader(rc)
+	c, err := a.connect()
 	if err != nil {
 		return nil, err
 	}
 	return Read(ctx, c, a.system, time.Now())
+}
+
+// documents reads the objects of files.
+func (a *app) documents(paths []string) ([]document, error) {
+	r, err := newReader()
+	if err != nil {
+		return nil, err
+	}
+	return r.files(paths, a.in)
 }
 
 // look is a command that reads a cluster and prints a report; wrong is whether it ends with status 1.
@@ -215,11 +222,7 @@ Objects that are not Fairlead's are left out of account.`,
 					return err
 				}
 			}
-			r, err := newReader()
-			if err != nil {
-				return err
-			}
-			docs, err := r.files(files, a.in)
+			docs, err := a.documents(files)
 			if err != nil {
 				return err
 			}
@@ -230,7 +233,7 @@ Objects that are not Fairlead's are left out of account.`,
 			if err := output(a.out, a.format, v); err != nil {
 				return err
 			}
-			if v.faulty() {
+			if faulty(v.Verdicts) {
 				return errWrong
 			}
 			return nil
@@ -261,11 +264,7 @@ a node that is taken out. The exit status is 1 if any would.`,
 					return err
 				}
 			}
-			r, err := newReader()
-			if err != nil {
-				return err
-			}
-			docs, err := r.files(files, a.in)
+			docs, err := a.documents(files)
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,13 +23,15 @@ type Validation struct {
 }
 
 // faulty reports whether there is anything worse than a warning.
-func (v Validation) faulty() bool {
-	for _, x := range v.Verdicts {
-		if x.Severity == Error {
-			return true
-		}
+func faulty(vs []Verdict) bool {
+	return slices.ContainsFunc(vs, func(v Verdict) bool { return v.Severity == Error })
+}
+
+// verdicts prints a line for each.
+func (p *printer) verdicts(vs []Verdict) {
+	for _, x := range vs {
+		p.printf("%s: %s: %s: %s: %s\n", x.At, x.Severity, x.Object, x.Reason, x.Message)
 	}
-	return false
 }
 
 // Validate puts documents into a cluster, in place of those of the same name, and says what the controller would say of them, and
@@ -79,9 +82,7 @@ func (c *Cluster) Validate(docs []document) (Validation, error) {
 
 func (v Validation) write(w io.Writer) error {
 	p := printer{w: w}
-	for _, x := range v.Verdicts {
-		p.printf("%s: %s: %s: %s: %s\n", x.At, x.Severity, x.Object, x.Reason, x.Message)
-	}
+	p.verdicts(v.Verdicts)
 	if len(v.Verdicts) == 0 {
 		p.printf("%d objects, nothing is wrong with them\n", v.Objects)
 	}
