@@ -10,13 +10,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
 // BenchmarkEndpoint measures what a speaker decides when one Service has another endpoint, among many that its node announces, by layer 2
 // and by BGP; and when another node changes, which may concern all of them.
 func BenchmarkEndpoint(b *testing.B) {
-	for _, n := range []int{100, 10_000} {
+	for _, size := range []struct{ addresses, nodes int }{{100, 2}, {10_000, 2}, {10_000, 100}} {
+		n, name := size.addresses, fmt.Sprintf("%d-on-%d", size.addresses, size.nodes)
 		a := testAgent(nil)
 		w, p, now := newWorld("node-1"), newPlan("node-1", time.Second), time.Unix(1_000_000, 0)
 		a.see(w, &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 1}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"10.0.0.0/16"}}})
@@ -24,8 +27,13 @@ func BenchmarkEndpoint(b *testing.B) {
 		a.see(w, &v1beta1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 1}})
 		a.see(w, historyRouter(metav1.ObjectMeta{Name: "router", Generation: 1}, "203.0.113.1"))
 		w.links = linksOf("node-1", historyLinks[1:])
-		a.see(w, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}})
-		a.see(w, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-2"}})
+		for i := range size.nodes {
+			node := fmt.Sprintf("node-%d", i+1)
+			a.see(w, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}})
+			if node != w.self {
+				w.others[node] = []announce.Link{{Name: "eth0", DefaultRoutes: []config.Family{config.IPv4}}}
+			}
+		}
 		for i := range n {
 			svc := service(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String())
 			svc.Name = fmt.Sprint(i)
@@ -46,7 +54,7 @@ func BenchmarkEndpoint(b *testing.B) {
 			b.Fatalf("%d tasks", len(p.tasks))
 		}
 		forms := []func(*world){a.putSlice(slice("ns", "7-1", "7", "node-1")), a.putSlice(slice("ns", "7-1", "7", "node-1", "node-2"))}
-		b.Run(fmt.Sprintf("one/%d", n), func(b *testing.B) {
+		b.Run("one/"+name, func(b *testing.B) {
 			i := 0
 			for b.Loop() {
 				i++
@@ -54,7 +62,7 @@ func BenchmarkEndpoint(b *testing.B) {
 				decide()
 			}
 		})
-		b.Run(fmt.Sprintf("node/%d", n), func(b *testing.B) {
+		b.Run("node/"+name, func(b *testing.B) {
 			for b.Loop() {
 				w.all = true
 				decide()

@@ -10,9 +10,7 @@ import (
 
 // candidate is a node that can announce an address.
 type candidate struct {
-	node *Node
-	// links on which it would announce, sorted; of those who are elected only.
-	links    []string
+	node     *Node
 	standing standing
 	// near is 1 where one of the links is on the segment of the address, else 0: on another one nobody asks for it
 	// whose network has it.
@@ -78,21 +76,21 @@ func (c *candidate) rank(o *candidate) int {
 	)
 }
 
-// stand says whether a node can announce the address, for all who have a stake in it. It is called for each node and address: it allocates
+// stand fills in a candidate, or says why a node cannot announce the address, for all who have a stake in it. It is called for each node and address: it allocates
 // nothing, so the links are left to linksFor.
-func (e *election) stand(stakes []stake, n *Node) (candidate, obstacle) {
-	c := candidate{node: n, place: slices.Index(e.record, n.Name)}
+func (e *election) stand(stakes []stake, n *Node, c *candidate) obstacle {
+	*c = candidate{node: n, place: slices.Index(e.record, n.Name)}
 	c.standing = n.standing(c.place == 0)
 	if c.place < 0 {
 		c.place = len(e.record)
 	}
 	for i := range stakes {
 		if why := c.suit(&stakes[i], e.addr); why != none {
-			return candidate{}, why
+			return why
 		}
 	}
-	c.weight = weigh(n.Name, e.addr)
-	return c, none
+	c.weight = e.seed.weigh(n.Name)
+	return none
 }
 
 // suit adds the preference that one Service asks for, or says what is in the way.

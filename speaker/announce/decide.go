@@ -10,7 +10,8 @@ import (
 // At says who announces one address, for each of the Services that have it: one, or several that
 // share it, sorted by Key. One node announces it, for all of them.
 func At(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service) []Announcement {
-	e := election{nodes: nodes, addr: a, record: recordOf(a, sharers)}
+	e := electionOf(nodes, a)
+	e.record = recordOf(a, sharers)
 	e.stakes = stakesOf(s, a, sharers)
 	fresh := !slices.ContainsFunc(sharers, func(svc *Service) bool { return slices.Contains(svc.InUse, a) })
 	out := make([]Announcement, 0, len(sharers))
@@ -60,11 +61,16 @@ func stakesOf(s *config.Snapshot, a netip.Addr, sharers []*Service) []stake {
 type election struct {
 	nodes  []Node
 	addr   netip.Addr
+	seed   seed
 	record []string
 	stakes []stake
 	// shared is what came of the election for all; it is held once.
 	shared result
 	held   bool
+}
+
+func electionOf(nodes []Node, a netip.Addr) election {
+	return election{nodes: nodes, addr: a, seed: seedOf(a)}
 }
 
 func (e *election) decide(s *config.Snapshot, svc *Service) Announcement {
@@ -85,19 +91,19 @@ func (e *election) decide(s *config.Snapshot, svc *Service) Announcement {
 		return no(NoAdvertisement, "no L2Advertisement or BGPAdvertisement is for pool "+pool.Name+" and this Service")
 	}
 	r := e.elect(e.stakes[i : i+1])
-	if r.best == nil {
+	if r.best.node == nil {
 		return no(NoNode, explain(r.count))
 	}
 	if len(e.stakes) > 1 {
-		if r = e.forAll(); r.best == nil {
+		if r = e.forAll(); r.best.node == nil {
 			return no(NoNode, "no node can announce the address for all Services that share it")
 		}
 	}
 	out.Node, out.Links, out.Reason = r.best.node.Name, r.best.links, Announced
-	if r.next != nil {
+	if r.next.node != nil {
 		out.Next = r.next.node.Name
 	}
-	if r.standin != nil {
+	if r.standin.node != nil {
 		out.Standin, out.StandinLinks = r.standin.node.Name, r.standin.links
 	}
 	return out
@@ -107,7 +113,7 @@ func (e *election) decide(s *config.Snapshot, svc *Service) Announcement {
 func (e *election) forAll() result {
 	if !e.held {
 		e.shared = e.elect(slices.DeleteFunc(slices.Clone(e.stakes), func(k stake) bool {
-			return e.elect([]stake{k}).best == nil
+			return e.elect([]stake{k}).best.node == nil
 		}))
 		e.held = true
 	}
@@ -116,11 +122,11 @@ func (e *election) forAll() result {
 
 // result is what came of an election.
 type result struct {
-	best *candidate
+	best elected
 	// next would announce if best were gone.
-	next *candidate
+	next elected
 	// standin answers for best while its speaker is away.
-	standin *candidate
+	standin elected
 	// count is how many nodes fail for which reason.
 	count [obstacles]int
 }
@@ -128,9 +134,9 @@ type result struct {
 // elect finds the best candidate for some stakes.
 func (e *election) elect(stakes []stake) result {
 	var r result
-	var best, next, standin candidate
+	var c, best, next, standin candidate
 	for i := range e.nodes {
-		c, why := e.stand(stakes, &e.nodes[i])
+		why := e.stand(stakes, &e.nodes[i], &c)
 		if r.count[why]++; why != none {
 			continue
 		}
@@ -149,15 +155,19 @@ func (e *election) elect(stakes []stake) result {
 	if best.node == nil || best.node.Presence != Away {
 		standin.node = nil
 	}
-	r.best, r.next, r.standin = e.elected(stakes, best), e.elected(stakes, next), e.elected(stakes, standin)
+	r.best, r.next, r.standin = e.elected(stakes, &best), e.elected(stakes, &next), e.elected(stakes, &standin)
 	return r
 }
 
-// elected completes a candidate; nil for none.
-func (e *election) elected(stakes []stake, c candidate) *candidate {
+// elected is a node, nil for none, and the links on which it would announce, sorted.
+type elected struct {
+	node  *Node
+	links []string
+}
+
+func (e *election) elected(stakes []stake, c *candidate) elected {
 	if c.node == nil {
-		return nil
+		return elected{}
 	}
-	c.links = e.linksFor(stakes, c.node)
-	return &c
+	return elected{c.node, e.linksFor(stakes, c.node)}
 }

@@ -25,16 +25,15 @@ func Place(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service, l
 		x.Local, x.Endpoints = false, map[string]int{"": 1}
 		anywhere = append(anywhere, &x)
 	}
-	e := election{nodes: nodes, addr: a}
+	e := electionOf(nodes, a)
 	stakes := stakesOf(s, a, anywhere)
 	if len(stakes) == 0 {
 		return nil
 	}
 	least := func(not *candidate, load func(node string) int) (best *candidate) {
 		for i := range nodes {
-			one, why := e.stand(stakes, &nodes[i])
-			c := &one
-			if why != none || c.standing == lost || not != nil && c.node == not.node {
+			c := new(candidate)
+			if why := e.stand(stakes, &nodes[i], c); why != none || c.standing == lost || not != nil && c.node == not.node {
 				continue
 			}
 			if best == nil || cmp.Or(c.rank(best), cmp.Compare(load(best.node.Name), load(c.node.Name)), c.compare(best)) > 0 {

@@ -57,15 +57,14 @@ func Obstacles(s *config.Snapshot, nodes []Node, a netip.Addr, svc *Service) map
 	if len(x.Endpoints) == 0 {
 		x.Local, x.Endpoints = false, map[string]int{"": 1}
 	}
-	e := election{nodes: nodes, addr: a}
+	e := electionOf(nodes, a)
 	stakes := stakesOf(s, a, []*Service{&x})
 	if len(stakes) == 0 {
 		return nil
 	}
 	out := make(map[string]string, len(nodes))
 	for i := range nodes {
-		_, why := e.stand(stakes, &nodes[i])
-		out[nodes[i].Name] = says[why]
+		out[nodes[i].Name] = says[e.stand(stakes, &nodes[i], new(candidate))]
 	}
 	return out
 }

@@ -5,15 +5,24 @@ import "net/netip"
 // weigh is the weight of a node for an address: highest random weight (Thaler and
 // Ravishankar, "Using name-based mappings to increase hit rates", 1998) spreads addresses
 // over nodes, and when a node is lost moves only what it had.
-func weigh(node string, a netip.Addr) uint64 {
-	h := uint64(fnvOffset)
+func weigh(node string, a netip.Addr) uint64 { return seedOf(a).weigh(node) }
+
+// seed is the hash of an address, which is the same for all nodes.
+type seed uint64
+
+func seedOf(a netip.Addr) seed {
+	h := seed(fnvOffset)
 	for _, b := range a.As16() {
-		h = (h ^ uint64(b)) * fnvPrime
+		h = (h ^ seed(b)) * fnvPrime
 	}
+	return h
+}
+
+func (h seed) weigh(node string) uint64 {
 	for i := range len(node) {
-		h = (h ^ uint64(node[i])) * fnvPrime
+		h = (h ^ seed(node[i])) * fnvPrime
 	}
-	return mix(h)
+	return mix(uint64(h))
 }
 
 // The parameters of FNV-1a with 64 bits. All speakers must weigh alike, of whichever version.
