@@ -18,6 +18,7 @@ type options struct {
 	metricsAddress string
 	healthAddress  string
 	profileAddress string
+	metricsCerts   string
 	leaderElect    bool
 	election       kube.Timing
 	markLostNodes  bool
@@ -38,6 +39,7 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 	f.BoolVar(&o.class.Classless, "classless", true, "serve Services without a class too")
 	f.StringVar(&o.namespace, "namespace", env("POD_NAMESPACE"), "`namespace` that Fairlead runs in (default $POD_NAMESPACE)")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":9474", "serve metrics over TLS on this `address`; 0 for none")
+	f.StringVar(&o.metricsCerts, "metrics-cert-dir", "", "`directory` with tls.crt and tls.key for the metrics; empty for a self-signed certificate")
 	f.StringVar(&o.healthAddress, "health-address", ":9475", "serve /healthz and /readyz on this `address`")
 	f.StringVar(&o.profileAddress, "profile-address", "0", "serve /debug/pprof on this `address`, to whoever reaches it: choose a loopback one; 0 for none")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "let one of several replicas lead; the others stand by")

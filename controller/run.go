@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-lb/fairlead/controller/peerstatus"
 	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/controller/poolstatus"
+	"github.com/fairlead-lb/fairlead/controller/totals"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	fairleadmetrics "github.com/fairlead-lb/fairlead/internal/metrics"
 	"github.com/fairlead-lb/fairlead/internal/version"
@@ -42,9 +43,11 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("prepare the election: %w", err)
 		}
 	}
+	api := fairleadmetrics.NewAPI(metrics.Registry)
+	answered := func(a kube.Answered) { api.Answered(a.Verb, a.Resource, a.Code, a.Took) }
 	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
-		MetricsAddress: o.metricsAddress, HealthAddress: o.healthAddress, ProfileAddress: o.profileAddress,
-		Tenure: tenure,
+		MetricsAddress: o.metricsAddress, MetricsCertificates: o.metricsCerts, HealthAddress: o.healthAddress, ProfileAddress: o.profileAddress,
+		Tenure: tenure, Answered: answered,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}: {Transform: kube.TrimService},
 			&corev1.Node{}:    {Transform: kube.TrimNode},
@@ -81,11 +84,13 @@ func assemble(mgr ctrl.Manager, o options, tenure *kube.Tenure) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class, Tenure: tenure,
 		Recorder:    recorder,
 		PoolChanged: func(name string) { changed <- name },
+		Assigned:    fairleadmetrics.NewAssignments(metrics.Registry).Assigned,
 	})
-	counter := &poolstatus.Reconciler{
-		Client: mgr.GetClient(), Usage: assigner.Usage, Changed: changed,
-		Metrics: fairleadmetrics.NewController(metrics.Registry),
-	}
+	counter := &poolstatus.Reconciler{Client: mgr.GetClient(), Usage: assigner.Usage, Changed: changed}
+	fairleadmetrics.NewEvents(metrics.Registry, recorder.Dropped)
+	fairleadmetrics.NewController(metrics.Registry, (&totals.Reader{
+		Client: mgr.GetClient(), Class: o.class, Leading: mgr.Elected(), Pools: assigner.Pools,
+	}).Totals)
 	judge := &conditions.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: recorder}
 	summarizer := &peerstatus.Reconciler{Client: mgr.GetClient()}
 	keys := &gossipkey.Reconciler{Client: mgr.GetClient(), Namespace: o.namespace}

@@ -456,7 +456,7 @@ func TestUsage(t *testing.T) {
 	st := New(snapshot(testPool("a", []string{"192.0.2.0/24", "2001:db8::/32"}, avoidBuggy)))
 	st.Adopt(Request{Key: svc("x"), Shown: addrs("192.0.2.7", "2001:db8::1"), Marked: true})
 	got := []Usage{st.Usage("a", config.IPv4), st.Usage("a", config.IPv6), st.Usage("b", config.IPv4)}
-	want := []Usage{{254, 1, 253}, {1<<63 - 1, 1, 1<<63 - 2}, {}}
+	want := []Usage{{Total: 254, Assigned: 1, Available: 253}, {Total: 1<<63 - 1, Assigned: 1, Available: 1<<63 - 2}, {}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want, +got:\n%s", diff)
 	}

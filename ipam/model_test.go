@@ -521,16 +521,37 @@ func (h *history) check(t *rapid.T) {
 		for _, f := range families {
 			want := Usage{}
 			for _, a := range p.addrs {
-				if config.FamilyOf(a) == f {
-					want.Total++
-					if len(h.model.holders(a)) > 0 {
-						want.Assigned++
-					}
+				if config.FamilyOf(a) != f {
+					continue
+				}
+				want.Total++
+				when, released := h.model.released[a]
+				_, shunned := h.model.shunned[a]
+				switch {
+				case len(h.model.holders(a)) > 0:
+					want.Assigned++
+				case shunned, released && h.model.now < when+int64(p.cooldown):
+					want.Cooling++
 				}
 			}
 			want.Available = want.Total - want.Assigned
 			if got := h.st.Usage(p.name, f); got != want {
 				t.Fatalf("use of %s, %s: got %v, want %v", p.name, f, got, want)
+			}
+			held := map[string]int{}
+			for _, a := range p.addrs {
+				here := map[string]bool{}
+				for _, k := range h.model.holders(a) {
+					here[k.Namespace] = config.FamilyOf(a) == f && p.quota > 0
+				}
+				for ns, counts := range here {
+					if counts {
+						held[ns]++
+					}
+				}
+			}
+			if limit, got := h.st.Quota(p.name, f); limit != p.quota || !maps.Equal(got, held) {
+				t.Fatalf("quota of %s, %s: got %d, %v, want %d, %v", p.name, f, limit, got, p.quota, held)
 			}
 		}
 	}

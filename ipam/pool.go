@@ -107,6 +107,22 @@ func (f *freeList) first(now int64) (a netip.Addr, rests time.Duration) {
 	return head.addr, 0
 }
 
+// cooling counts the released addresses that first would not return yet.
+func (f *freeList) cooling(st *State) (n int64) {
+	cooldown := int64(f.pool.config.Cooldown)
+	for i := len(f.queue) - 1; i >= f.head && f.queue[i].when+cooldown > st.clock; i-- {
+		if st.released[f.queue[i].addr] == f.queue[i].when {
+			n++
+		}
+	}
+	for _, q := range f.apart {
+		if st.released[q.addr] == q.when {
+			n++
+		}
+	}
+	return n
+}
+
 // requeue adds a released address, unless the pool would not give it.
 func (st *State) requeue(f *freeList, a netip.Addr, when int64) {
 	if !f.pool.config.Assignable(a) {

@@ -299,8 +299,15 @@ func (st *State) PoolsOf(addrs []netip.Addr) []string {
 	return out
 }
 
+// Pools returns the names of all pools, in order.
+func (st *State) Pools() []string { return slices.Sorted(maps.Keys(st.pools)) }
+
 // Usage is how many addresses of one family a pool has.
-type Usage struct{ Total, Assigned, Available int64 }
+type Usage struct {
+	// Available are those that are not assigned. Of these, Cooling are not given yet to those who ask for no particular one, as they
+	// were released, or found to be in use by another host, a short time ago.
+	Total, Assigned, Available, Cooling int64
+}
 
 // Usage returns the use of a pool, which is zero for one that does not exist.
 // A held address that the pool would not give again counts as assigned only.
@@ -314,5 +321,22 @@ func (st *State) Usage(name string, f config.Family) Usage {
 	if p.config.Refused {
 		u.Available = 0
 	}
+	u.Cooling = min(u.Available, p.list(f).cooling(st))
 	return u
+}
+
+// Quota returns how many addresses of one family each namespace may hold of a pool, and how many those hold that hold any. It is 0
+// where there is no limit.
+func (st *State) Quota(name string, f config.Family) (limit int, held map[string]int) {
+	p := st.pools[name]
+	if p == nil || p.config.Quota == 0 {
+		return 0, nil
+	}
+	held = map[string]int{}
+	for k, n := range p.quota {
+		if k.family == f {
+			held[k.namespace] = n
+		}
+	}
+	return p.config.Quota, held
 }

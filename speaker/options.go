@@ -38,7 +38,9 @@ func parse(args []string, env func(string) string, usage io.Writer) (node.Option
 		"how `long` a speaker may be away, on a node that goes on, until others take over what it announces")
 	f.DurationVar(&o.ShutdownDelay, "shutdown-delay", 5*time.Second,
 		"how `long` to go on announcing at most, when stopped, until other speakers know")
+	f.BoolVar(&o.MetricsPerAddress, "metrics-per-address", true, "have fairlead_l2_announced and fairlead_l2_conflict, which have a series for each address")
 	f.StringVar(&o.MetricsAddress, "metrics-address", ":9476", "serve metrics over TLS on this `address`; 0 for none")
+	f.StringVar(&o.MetricsCertificates, "metrics-cert-dir", "", "`directory` with tls.crt and tls.key for the metrics; empty for a self-signed certificate")
 	f.StringVar(&o.HealthAddress, "health-address", "127.0.0.1:9477", "serve /healthz and /readyz on this `address`")
 	f.StringVar(&o.ProfileAddress, "profile-address", "0", "serve /debug/pprof on this `address`, to whoever reaches it: choose a loopback one; 0 for none")
 	f.StringVar(&o.LogLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")

@@ -11,6 +11,7 @@ import (
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/metrics"
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
@@ -144,6 +145,28 @@ func (l *ledger) usage(pool string) map[config.Family]ipam.Usage {
 	out := map[config.Family]ipam.Usage{}
 	for _, f := range []config.Family{config.IPv4, config.IPv6} {
 		out[f] = l.state.Usage(pool, f)
+	}
+	return out
+}
+
+// pools returns the use of all pools; none before the ledger is loaded.
+func (l *ledger) pools() (out []metrics.Pool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == nil {
+		return nil
+	}
+	l.state.Advance(time.Since(l.begin))
+	for _, name := range l.state.Pools() {
+		for _, f := range []config.Family{config.IPv4, config.IPv6} {
+			u := l.state.Usage(name, f)
+			if u.Total == 0 {
+				continue
+			}
+			p := metrics.Pool{Name: name, Family: string(f), Assigned: u.Assigned, Available: u.Available - u.Cooling, Cooling: u.Cooling}
+			p.Quota, p.Namespaces = l.state.Quota(name, f)
+			out = append(out, p)
+		}
 	}
 	return out
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/metrics"
 	"github.com/fairlead-lb/fairlead/ipam"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
@@ -46,6 +47,8 @@ type Options struct {
 	Prepare func(context.Context) error
 	// PoolChanged is called with the name of a pool whose use may have changed. It must not block.
 	PoolChanged func(name string)
+	// Assigned, if set, is called when a Service has got its first address, with how long that took.
+	Assigned func(took time.Duration)
 }
 
 // A Reconciler gives Services their addresses.
@@ -58,6 +61,8 @@ type Reconciler struct {
 	told sync.Map
 	// refused are the objects, by key, of which the API server refuses the status, with what it says.
 	refused sync.Map
+	// arrived says since when Services want their first address, by Request.
+	arrived sync.Map
 	queue   workqueue.TypedRateLimitingInterface[Request]
 }
 
@@ -66,6 +71,9 @@ func New(o Options) *Reconciler { return &Reconciler{Options: o} }
 
 // Usage returns how much of a pool is in use, by family.
 func (r *Reconciler) Usage(pool string) map[config.Family]ipam.Usage { return r.ledger.usage(pool) }
+
+// Pools returns how much of all pools is in use.
+func (r *Reconciler) Pools() []metrics.Pool { return r.ledger.pools() }
 
 // Reconcile looks at one Service, or at the configuration.
 func (r *Reconciler) Reconcile(ctx context.Context, req Request) (reconcile.Result, error) {
@@ -176,6 +184,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 	switch {
 	case apierrors.IsNotFound(err):
 		r.told.Delete(name)
+		r.arrived.Delete(key)
 		r.Placer.Learn(announce.Key(name), nil)
 		r.spread(r.ledger.release(key))
 		return reconcile.Result{}, nil
@@ -208,6 +217,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 	if err != nil || done == outdated {
 		return reconcile.Result{}, err
 	}
+	r.measure(key, &svc, after)
 	if done == written {
 		r.tell(after, transition(&svc, after, &out.Decision, out.pools))
 	}

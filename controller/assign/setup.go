@@ -40,7 +40,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			r.queue = q
 			return nil
 		}),
-		source.TypedKind(mgr.GetCache(), &corev1.Service{}, byName[*corev1.Service](ipam.Service)),
+		source.TypedKind(mgr.GetCache(), &corev1.Service{}, byName[*corev1.Service](ipam.Service), r.noteArrival()),
 		source.TypedKind(mgr.GetCache(), &v1beta1.IPClaim{}, byName[*v1beta1.IPClaim](ipam.Claim)),
 		source.TypedKind(mgr.GetCache(), &v1beta1.IPAddressPool{}, always[*v1beta1.IPAddressPool](configuration),
 			predicate.TypedGenerationChangedPredicate[*v1beta1.IPAddressPool]{}),

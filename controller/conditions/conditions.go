@@ -20,7 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/internal/metrics"
 )
 
 // A Reconciler writes the conditions Accepted and Overlapping.
@@ -68,6 +70,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		}
 	}
 	return again, errors.Join(errs...)
+}
+
+// Count counts all objects of each kind by the reason of their condition Accepted.
+func Count(ctx context.Context, c client.Reader) (map[metrics.ObjectState]int, error) {
+	out := map[metrics.ObjectState]int{}
+	for i := range kinds {
+		k := &kinds[i]
+		objects, err := k.read(ctx, c, &config.Objects{})
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range objects {
+			state := metrics.ObjectState{Kind: string(k.name), Reason: "None"}
+			if c := meta.FindStatusCondition(*k.conditions(o), v1beta1.ConditionAccepted); c != nil {
+				state.Reason = c.Reason
+			}
+			out[state]++
+		}
+	}
+	return out, nil
 }
 
 // catchUp is how long a newer version of an object may be on its way here.

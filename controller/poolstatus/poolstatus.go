@@ -21,7 +21,6 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
-	"github.com/fairlead-lb/fairlead/internal/metrics"
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
@@ -37,7 +36,6 @@ type Reconciler struct {
 	// Usage returns how much of a pool is in use.
 	Usage   func(pool string) Usage
 	Changed <-chan string
-	Metrics *metrics.Controller
 }
 
 // SetupWithManager has the manager run the Reconciler while this replica leads.
@@ -81,7 +79,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	var pool v1beta1.IPAddressPool
 	if err := r.Client.Get(ctx, req.NamespacedName, &pool); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.Metrics.ForgetPool(req.Name)
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("get pool: %w", err)
@@ -93,10 +90,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 	after := pool.DeepCopy()
 	count(&after.Status, usage)
-	for f, u := range usage {
-		r.Metrics.Pool(req.Name, string(f), u.Total, u.Assigned, u.Available)
-	}
-
 	if counts(pool.Status) == counts(after.Status) {
 		return reconcile.Result{}, nil
 	}

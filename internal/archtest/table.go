@@ -41,7 +41,7 @@ var Table = []Rule{
 		Package: "controller",
 		Ours: []string{
 			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/outage", "controller/peerstatus", "controller/place",
-			"controller/poolstatus", "internal/kube", "internal/metrics", "internal/version",
+			"controller/poolstatus", "controller/totals", "internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
 	},
@@ -50,12 +50,13 @@ var Table = []Rule{
 		Ours:    []string{"api/v1beta1", "config", "controller/place", "ipam", "internal/kube", "internal/metrics", "speaker/announce"},
 		Never:   sockets,
 	},
-	{Package: "controller/conditions", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
+	{Package: "controller/conditions", Ours: []string{"api/v1beta1", "config", "internal/kube", "internal/metrics"}, Never: sockets},
 	{Package: "controller/gossipkey", Ours: []string{"internal/kube"}, Never: sockets},
 	{Package: "controller/outage", Ours: []string{"api/v1beta1", "internal/kube", "internal/metrics"}, Never: sockets},
 	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},
 	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
-	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube", "internal/metrics"}, Never: sockets},
+	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube"}, Never: sockets},
+	{Package: "controller/totals", Ours: []string{"api/v1beta1", "controller/conditions", "internal/kube", "internal/metrics"}, Never: sockets},
 
 	// The speaker: it never assigns. The agent decides and knows no driver; node joins them.
 	{Package: "speaker", Ours: []string{"internal/kube", "internal/version", "speaker/gossip", "speaker/node"}, Never: sockets},

@@ -37,12 +37,17 @@ func Logger(w io.Writer, level string) (logr.Logger, error) {
 type ManagerOptions struct {
 	// MetricsAddress serves metrics over TLS to those who may read /metrics; "0" for none.
 	MetricsAddress string
+	// MetricsCertificates is a directory with tls.crt and tls.key, which are read again when they change; empty for a self-signed
+	// certificate.
+	MetricsCertificates string
 	// HealthAddress serves /healthz and /readyz.
 	HealthAddress string
 	// ProfileAddress serves /debug/pprof to whoever reaches it; "0" for none.
 	ProfileAddress string
 	// Tenure is that of the leader among several replicas; nil for no election.
 	Tenure *Tenure
+	// Answered, if set, is called with each answer of the API server. It must not block.
+	Answered func(Answered)
 	// Cache says what of which objects is kept; managed fields never are.
 	Cache cache.Options
 }
@@ -61,6 +66,9 @@ func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
 	}
 	rc = rest.CopyConfig(rc)
 	rc.QPS = -1
+	if o.Answered != nil {
+		rc.Wrap(func(rt http.RoundTripper) http.RoundTripper { return metered{rt, o.Answered} })
+	}
 	rc.Wrap(func(rt http.RoundTripper) http.RoundTripper { return patient{rt} })
 	if o.Cache.DefaultTransform == nil {
 		o.Cache.DefaultTransform = cache.TransformStripManagedFields()
@@ -76,6 +84,7 @@ func NewManager(rc *rest.Config, o ManagerOptions) (manager.Manager, error) {
 		Metrics: metricsserver.Options{
 			BindAddress:    o.MetricsAddress,
 			SecureServing:  true,
+			CertDir:        o.MetricsCertificates,
 			FilterProvider: onlyReaders,
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -29,8 +30,12 @@ type Recorder struct {
 	client              eventsclient.EventsV1Interface
 	scheme              *runtime.Scheme
 	queue               chan *eventsv1.Event
+	dropped             atomic.Uint64
 	log                 logr.Logger
 }
+
+// Dropped returns how many events were not written, as too many waited or the API server refused them.
+func (r *Recorder) Dropped() uint64 { return r.dropped.Load() }
 
 const (
 	// pending is how many events wait to be written at most; more are dropped, and that is logged.
@@ -77,6 +82,7 @@ func (r *Recorder) Eventf(regarding, related runtime.Object, eventtype, reason, 
 	select {
 	case r.queue <- e:
 	default:
+		r.dropped.Add(1)
 		r.log.Info("an event is dropped, as too many wait", "reason", reason, "note", e.Note)
 	}
 }
@@ -151,6 +157,7 @@ func (r *Recorder) write(ctx context.Context, e *eventsv1.Event) {
 		case err == nil, apierrors.IsAlreadyExists(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 			return
 		case apierrors.ReasonForError(err) != metav1.StatusReasonUnknown:
+			r.dropped.Add(1)
 			r.log.Error(err, "an event is refused", "reason", e.Reason, "note", e.Note)
 			return
 		}

@@ -21,18 +21,11 @@ type BFDSession struct {
 	Sent, Received, Downs uint64
 }
 
-// NewBGP registers a collector of what all sessions with routers say of themselves when it is asked.
-func NewBGP(r prometheus.Registerer, sessions func() []BGPSession) { r.MustRegister(bgp(sessions)) }
-
-type bgp func() []BGPSession
-
-func peerMetric(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, []string{"peer"}, nil)
-}
+func peerMetric(name, help string) *prometheus.Desc { return desc(name, help, "peer") }
 
 var (
 	bgpUp          = peerMetric("fairlead_bgp_session_up", "Whether the BGP session with a peer is established.")
-	bgpRoutes      = peerMetric("fairlead_bgp_announced_routes", "Routes that a peer has been told of.")
+	bgpRoutes      = peerMetric("fairlead_bgp_announced_routes", "Routes that are announced to a peer.")
 	bgpSent        = peerMetric("fairlead_bgp_messages_sent_total", "BGP messages sent to a peer.")
 	bgpReceived    = peerMetric("fairlead_bgp_messages_received_total", "BGP messages received from a peer.")
 	bgpDiscarded   = peerMetric("fairlead_bgp_updates_discarded_total", "UPDATE messages of a peer, which are not read.")
@@ -43,40 +36,25 @@ var (
 	bfdDowns       = peerMetric("fairlead_bfd_session_downs_total", "Times that the BFD session with a peer was lost or ended.")
 )
 
-// Describe says which metrics there are.
-func (bgp) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{bgpUp, bgpRoutes, bgpSent, bgpReceived, bgpDiscarded, bgpEstablished, bfdUp, bfdSent, bfdReceived, bfdDowns} {
-		out <- d
-	}
-}
-
-// Collect asks the sessions.
-func (sessions bgp) Collect(out chan<- prometheus.Metric) {
-	for _, s := range sessions() {
-		gauge := func(d *prometheus.Desc, v float64) {
-			out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.Peer)
-		}
-		count := func(d *prometheus.Desc, v uint64) {
-			out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), s.Peer)
-		}
-		gauge(bgpUp, oneIf(s.Up))
-		gauge(bgpRoutes, float64(s.Routes))
-		count(bgpSent, s.Sent)
-		count(bgpReceived, s.Received)
-		count(bgpDiscarded, s.Discarded)
-		count(bgpEstablished, s.Established)
-		if b := s.BFD; b != nil {
-			gauge(bfdUp, oneIf(b.Up))
-			count(bfdSent, b.Sent)
-			count(bfdReceived, b.Received)
-			count(bfdDowns, b.Downs)
-		}
-	}
-}
-
-func oneIf(yes bool) float64 {
-	if yes {
-		return 1
-	}
-	return 0
+// NewBGP registers a collector of what all sessions with routers say of themselves when it is asked.
+func NewBGP(r prometheus.Registerer, sessions func() []BGPSession) {
+	r.MustRegister(collector{
+		of: []*prometheus.Desc{bgpUp, bgpRoutes, bgpSent, bgpReceived, bgpDiscarded, bgpEstablished, bfdUp, bfdSent, bfdReceived, bfdDowns},
+		samples: func(yield func(sample)) {
+			for _, s := range sessions() {
+				yield(gauge(bgpUp, oneIf(s.Up), s.Peer))
+				yield(gauge(bgpRoutes, float64(s.Routes), s.Peer))
+				yield(counter(bgpSent, s.Sent, s.Peer))
+				yield(counter(bgpReceived, s.Received, s.Peer))
+				yield(counter(bgpDiscarded, s.Discarded, s.Peer))
+				yield(counter(bgpEstablished, s.Established, s.Peer))
+				if b := s.BFD; b != nil {
+					yield(gauge(bfdUp, oneIf(b.Up), s.Peer))
+					yield(counter(bfdSent, b.Sent, s.Peer))
+					yield(counter(bfdReceived, b.Received, s.Peer))
+					yield(counter(bfdDowns, b.Downs, s.Peer))
+				}
+			}
+		},
+	})
 }

@@ -1,9 +1,11 @@
 // Package metrics makes Fairlead's Prometheus collectors. Each set is made for
-// a given Registerer, so that tests have their own; nothing is global. When
-// to count what is left to those who are given a set.
+// a given Registerer, so that tests have their own; nothing is global. What can be
+// counted when it is asked for is: so no series outlives what it is about.
 package metrics
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,113 +21,84 @@ func NewBuild(r prometheus.Registerer, version, commit, compiler string) {
 	r.MustRegister(info)
 }
 
-// Outages counts what is done about nodes that are lost.
-type Outages struct {
-	pods prometheus.Counter
-	took prometheus.Histogram
+// API are the collectors of what passes between a program and the API server.
+type API struct {
+	took   *prometheus.HistogramVec
+	writes *prometheus.CounterVec
 }
 
-// NewOutages registers the collectors of lost nodes.
-func NewOutages(r prometheus.Registerer) *Outages {
-	o := &Outages{
-		pods: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "fairlead_lost_node_pods_marked_total", Help: "Pods that were marked not ready, as their node was lost.",
-		}),
-		took: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "fairlead_lost_node_duration_seconds", Help: "Time from when a node was missed to when the last of its pods was marked.",
-			Buckets: []float64{.25, .5, .75, 1, 1.5, 2, 3, 5, 10, 30, 60},
-		}),
+// NewAPI registers the collectors of requests.
+func NewAPI(r prometheus.Registerer) *API {
+	a := &API{
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "fairlead_api_request_duration_seconds", Help: "Time that the API server took to answer, by verb. Watches are not measured.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"verb"}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fairlead_status_writes_total",
+			Help: "Status writes, by resource and HTTP status code. 409: somebody else wrote first, and it was tried again; 0: no answer.",
+		}, []string{"resource", "code"}),
 	}
-	r.MustRegister(o.pods, o.took)
-	return o
+	r.MustRegister(a.took, a.writes)
+	return a
 }
 
-// Marked notes that pods of one node were marked, and how long after the node was missed.
-func (o *Outages) Marked(pods int, after time.Duration) {
-	o.pods.Add(float64(pods))
-	o.took.Observe(after.Seconds())
-}
-
-// Controller are the collectors of the controller.
-type Controller struct {
-	addresses *prometheus.GaugeVec
-}
-
-// NewController registers the collectors of the controller.
-func NewController(r prometheus.Registerer) *Controller {
-	c := &Controller{addresses: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "fairlead_pool_addresses",
-		Help: "Addresses of a pool, by family (IPv4, IPv6) and state (total, assigned, available).",
-	}, []string{"pool", "family", "state"})}
-	r.MustRegister(c.addresses)
-	return c
-}
-
-// Pool sets what is known of one family of a pool.
-func (c *Controller) Pool(name, family string, total, assigned, available int64) {
-	for state, n := range map[string]int64{"total": total, "assigned": assigned, "available": available} {
-		c.addresses.WithLabelValues(name, family, state).Set(float64(n))
+// Answered notes how the API server answered a request.
+func (a *API) Answered(verb, resource string, code int, took time.Duration) {
+	a.took.WithLabelValues(verb).Observe(took.Seconds())
+	if of, status := strings.CutSuffix(resource, "/status"); status {
+		a.writes.WithLabelValues(of, strconv.Itoa(code)).Inc()
 	}
 }
 
-// ForgetPool removes what is known of a pool that is gone.
-func (c *Controller) ForgetPool(name string) {
-	c.addresses.DeletePartialMatch(prometheus.Labels{"pool": name})
+// NewEvents registers the count of events that were not written.
+func NewEvents(r prometheus.Registerer, dropped func() uint64) {
+	r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "fairlead_events_dropped_total", Help: "Events that were not written, as too many waited or the API server refused them.",
+	}, func() float64 { return float64(dropped()) }))
 }
 
-// Speaker are the numbers that a speaker exposes.
-type Speaker struct {
-	// Announced returns how many addresses are announced now.
-	Announced func() int
-	ARP, NDP  Packets
-	// Conflicts returns how many addresses of this node somebody else uses.
-	Conflicts func() int
-	// Peers counts the other nodes by what is known of them.
-	Peers func() map[string]int
-	// Duplicates returns how often another speaker was seen to announce an address of this node.
-	Duplicates func() uint64
+// A sample is one number of a collector: its metric, and the values of its labels.
+type sample struct {
+	of     *prometheus.Desc
+	kind   prometheus.ValueType
+	value  float64
+	labels []string
 }
 
-// Packets return counts of packets of a protocol since the start.
-type Packets struct {
-	Requests, Replies, Claims, Probes, Conflicts, Errors func() uint64
+func gauge(of *prometheus.Desc, value float64, labels ...string) sample {
+	return sample{of, prometheus.GaugeValue, value, labels}
 }
 
-// NewSpeaker registers the collectors of a speaker.
-func NewSpeaker(r prometheus.Registerer, s Speaker) {
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fairlead_l2_announced_addresses",
-		Help: "Addresses that this node answers ARP or NDP for.",
-	}, func() float64 { return float64(s.Announced()) }))
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fairlead_l2_conflicting_addresses",
-		Help: "Addresses that this node answers for, or would, and that a stranger was seen to use within five minutes.",
-	}, func() float64 { return float64(s.Conflicts()) }))
-	for _, presence := range []string{"alive", "away", "gone"} {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "fairlead_speaker_peers", Help: "Other nodes with a speaker, by what this one knows of them.",
-			ConstLabels: prometheus.Labels{"presence": presence},
-		}, func() float64 { return float64(s.Peers()[presence]) }))
+func counter(of *prometheus.Desc, value uint64, labels ...string) sample {
+	return sample{of, prometheus.CounterValue, float64(value), labels}
+}
+
+// collector collects numbers that are made when they are asked for.
+type collector struct {
+	of      []*prometheus.Desc
+	samples func(yield func(sample))
+}
+
+// Describe says which metrics there are.
+func (c collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range c.of {
+		out <- d
 	}
-	for _, c := range []struct {
-		name, help string
-		value      func() uint64
-	}{
-		{"fairlead_l2_duplicates_total", "Sightings of another speaker that announced an address of this node.", s.Duplicates},
-		{"fairlead_arp_requests_received_total", "ARP requests for addresses that this node announces.", s.ARP.Requests},
-		{"fairlead_arp_replies_sent_total", "ARP replies sent.", s.ARP.Replies},
-		{"fairlead_arp_gratuitous_sent_total", "Gratuitous ARP packets sent.", s.ARP.Claims},
-		{"fairlead_arp_probes_sent_total", "ARP probes sent, to find out whether somebody has an address already.", s.ARP.Probes},
-		{"fairlead_arp_foreign_claims_total", "Claims by others, by ARP, of addresses that this node answers for; one a second of each is counted.", s.ARP.Conflicts},
-		{"fairlead_arp_send_errors_total", "ARP packets that could not be sent.", s.ARP.Errors},
-		{"fairlead_ndp_solicitations_received_total", "Neighbour solicitations for addresses that this node announces.", s.NDP.Requests},
-		{"fairlead_ndp_replies_sent_total", "Neighbour advertisements sent in reply to solicitations.", s.NDP.Replies},
-		{"fairlead_ndp_unsolicited_sent_total", "Unsolicited neighbour advertisements sent.", s.NDP.Claims},
-		{"fairlead_ndp_probes_sent_total", "Duplicate address probes sent, to find out whether somebody has an address already.", s.NDP.Probes},
-		{"fairlead_ndp_foreign_claims_total", "Claims by others, by NDP, of addresses that this node answers for; one a second of each is counted.", s.NDP.Conflicts},
-		{"fairlead_ndp_send_errors_total", "NDP packets that could not be sent.", s.NDP.Errors},
-	} {
-		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help},
-			func() float64 { return float64(c.value()) }))
+}
+
+// Collect asks for the numbers.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	c.samples(func(s sample) { out <- prometheus.MustNewConstMetric(s.of, s.kind, s.value, s.labels...) })
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
 	}
+	return 0
 }

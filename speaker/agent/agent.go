@@ -40,6 +40,8 @@ type Decided struct {
 	// since the last decision.
 	BGP    []BGPPeer
 	Routes []announce.Route
+	// Gained are the addresses that this node is to announce, and did not announce before this decision.
+	Gained []Gain
 	// Again grows when all that is announced is to be announced again.
 	Again uint64
 }
@@ -144,7 +146,7 @@ func (a *Agent) open(w *world) {
 	a.mail = nil
 	a.mu.Unlock()
 	for _, change := range mail {
-		change(w)
+		w.take(change)
 	}
 }
 
@@ -162,7 +164,7 @@ func (a *Agent) decide(ctx context.Context) {
 		case <-synced:
 			synced = nil
 		case change := <-a.changes:
-			change(w)
+			w.take(change)
 		case <-a.mailed:
 		case <-over:
 		}
@@ -208,7 +210,7 @@ func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	w.recovery.note(p.tasks)
 	d.Tasks = p.work(&w.recovery)
 	d.Self, d.Peers = w.addresses()
-	d.BGP, d.Routes = w.peers(p.routing.table.Peers()), p.routes
+	d.BGP, d.Routes, d.Gained = w.peers(p.routing.table.Peers()), p.routes, p.gains
 	d.Isolated = w.recovery.isolated
 	return d
 }
@@ -219,7 +221,7 @@ func (a *Agent) gather(ctx context.Context, w *world, long time.Duration) {
 	for {
 		select {
 		case change := <-a.changes:
-			change(w)
+			w.take(change)
 		case <-over:
 			return
 		case <-ctx.Done():
@@ -234,7 +236,7 @@ func (a *Agent) drain(w *world) {
 	for {
 		select {
 		case change := <-a.changes:
-			change(w)
+			w.take(change)
 		default:
 			return
 		}

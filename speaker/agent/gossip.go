@@ -22,6 +22,8 @@ type Gossip struct {
 // A Peer is what is known of another node.
 type Peer struct {
 	Presence announce.Presence
+	// Missed is since when nothing is heard of it, and its kernel does not answer; zero where that is not so.
+	Missed time.Time
 	// Impaired: its speaker says that it cannot do all that it should.
 	Impaired bool
 	// Links are the names of its usable interfaces, as its speaker says; nil if it says nothing.

@@ -25,8 +25,9 @@ type plan struct {
 	yields map[netip.Addr]time.Time
 
 	routing routing
-	// routes are those that the last decision has changed.
+	// routes are those that the last decision has changed, and gains are the addresses that this node is to announce since then.
 	routes []announce.Route
+	gains  []Gain
 }
 
 func newPlan(self string, drain time.Duration) *plan {
@@ -40,6 +41,7 @@ func newPlan(self string, drain time.Duration) *plan {
 // something else holds now than before, sorted.
 func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce.Key {
 	changed := map[announce.Key]bool{}
+	p.gains = nil
 	for _, a := range p.due(w) {
 		sharers := make([]*announce.Service, 0, len(w.sharers[a]))
 		for _, k := range w.sharers[a] {
@@ -60,11 +62,11 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		}
 		had := p.announces(a)
 		p.assign(a, w.probing(a, after), nodes, now)
-		if p.announces(a) && !had && w.replaces(a, after) {
-			w.recovery.gained(a, now)
-		}
-		if !p.announces(a) {
+		switch has := p.announces(a); {
+		case !has:
 			w.recovery.forget(a)
+		case !had:
+			p.gained(w, a, now)
 		}
 	}
 	for k := range w.touched {
@@ -73,6 +75,15 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 	p.routes = p.routing.decide(w, nodes, now)
 	w.settled()
 	return slices.SortedFunc(maps.Keys(changed), announce.Key.Compare)
+}
+
+// gained notes that this node is to announce an address that it did not announce.
+func (p *plan) gained(w *world, a netip.Addr, now time.Time) {
+	g := w.gainOf(a, p.of[a], now)
+	p.gains = append(p.gains, g)
+	if g.Cause == CauseNodeLost {
+		w.recovery.gained(a, now)
+	}
 }
 
 // replaces reports whether this node announces an address in place of one that is gone.

@@ -28,6 +28,8 @@ type world struct {
 	all     bool
 	touched map[announce.Key]bool
 	due     map[netip.Addr]bool
+	// since is when the first of that changed.
+	since time.Time
 
 	pools map[string]v1beta1.IPAddressPool
 	l2    map[string]v1beta1.L2Advertisement
@@ -91,6 +93,14 @@ func (w *world) dirty() bool { return w.all || len(w.touched)+len(w.due) > 0 }
 // settled notes that all that has changed is decided upon.
 func (w *world) settled() {
 	w.all, w.touched, w.due = false, map[announce.Key]bool{}, map[netip.Addr]bool{} // cleared, they would stay as large as ever
+	w.since = time.Time{}
+}
+
+// take makes a change, and notes when the first came of those that are not decided upon yet.
+func (w *world) take(change func(*world)) {
+	if change(w); w.since.IsZero() && w.dirty() {
+		w.since = time.Now()
+	}
 }
 
 // put sets a value, and reports whether it is another than before.

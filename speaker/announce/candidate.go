@@ -76,8 +76,8 @@ func (c *candidate) rank(o *candidate) int {
 	)
 }
 
-// stand fills in a candidate, or says why a node cannot announce the address, for all who have a stake in it. It is called for each node and address: it allocates
-// nothing, so the links are left to linksFor.
+// stand fills in a candidate, or says why a node cannot announce the address, for all who have a stake in it. It is called for each node and
+// address: it allocates nothing, so the links are left to linksFor.
 func (e *election) stand(stakes []stake, n *Node, c *candidate) obstacle {
 	*c = candidate{node: n, place: slices.Index(e.record, n.Name)}
 	c.standing = n.standing(c.place == 0)

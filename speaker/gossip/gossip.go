@@ -65,7 +65,8 @@ type Gossip struct {
 	observed atomic.Pointer[Observed]
 	// exchanges are questions and answers on their way.
 	exchanges exchanges
-	begin     func(name string, at netip.AddrPort, key []byte, w Word, changed func(), inbox func([]byte), l logr.Logger) (list, error)
+	rejected  atomic.Uint64
+	begin     func(name string, at netip.AddrPort, key []byte, w Word, on hooks, l logr.Logger) (list, error)
 	answers   func(ctx context.Context, at netip.Addr, port uint16) bool
 }
 
@@ -88,6 +89,9 @@ func (g *Gossip) Set(d Desired) { g.desired.Set(d) }
 
 // Observed returns what has been found out. Not to be changed.
 func (g *Gossip) Observed() *Observed { return g.observed.Load() }
+
+// Rejected returns how many packets were not authentic, or heartbeats that were heard before.
+func (g *Gossip) Rejected() uint64 { return g.rejected.Load() }
 
 const (
 	// retry is how long to wait after the list could not be started.
@@ -218,7 +222,8 @@ func (l *loop) forget(now time.Time) time.Duration {
 func (l *loop) tell(want Desired) (err error) {
 	switch {
 	case l.list == nil:
-		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Word, l.desired.Ring, l.receive, l.Log)
+		on := hooks{changed: l.desired.Ring, inbox: l.receive, rejected: func() { l.rejected.Add(1) }}
+		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Word, on, l.Log)
 		if err != nil {
 			l.list = nil
 			return err

@@ -163,10 +163,11 @@ func TestKeys(t *testing.T) {
 	keys := [][]byte{[]byte("0123456789abcdef"), []byte("fedcba9876543210")}
 	var lists []list
 	changed := make(chan struct{}, 100)
+	var rejected atomic.Int64
 	var at []netip.AddrPort
 	for i, key := range keys {
 		at = append(at, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 1, byte(i + 1)}), 29478))
-		l, err := begin(fmt.Sprint(i), at[i], key, Word{}, func() { changed <- struct{}{} }, func([]byte) {}, logr.Discard())
+		l, err := begin(fmt.Sprint(i), at[i], key, Word{}, hooks{func() { changed <- struct{}{} }, func([]byte) {}, func() { rejected.Add(1) }}, logr.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,6 +176,9 @@ func TestKeys(t *testing.T) {
 	}
 	if err := lists[0].join(at[1]); err == nil {
 		t.Error("joined by another key")
+	}
+	if rejected.Load() == 0 {
+		t.Error("a packet by another key does not count as rejected")
 	}
 	if err := lists[0].rekey(keys[1]); err != nil {
 		t.Fatal(err)
@@ -189,7 +193,7 @@ func TestKeys(t *testing.T) {
 			t.Fatalf("alive are %v", lists[1].alive())
 		}
 	}
-	former, err := begin("former", netip.MustParseAddrPort("127.9.1.3:29478"), keys[0], Word{}, func() {}, func([]byte) {}, logr.Discard())
+	former, err := begin("former", netip.MustParseAddrPort("127.9.1.3:29478"), keys[0], Word{}, hooks{func() {}, func([]byte) {}, func() {}}, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +247,7 @@ func TestMessage(t *testing.T) {
 		}
 	}
 
-	h, err := newHeart("node-1", make([]byte, 16), func([]byte, netip.AddrPort) {}, func() {})
+	h, err := newHeart("node-1", make([]byte, 16), func([]byte, netip.AddrPort) {}, hooks{changed: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}

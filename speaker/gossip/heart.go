@@ -10,8 +10,8 @@ import (
 
 // heart sends and hears what its ring decides, on the transport that memberlist uses too.
 type heart struct {
-	send    func(b []byte, to netip.AddrPort)
-	changed func()
+	send func(b []byte, to netip.AddrPort)
+	on   hooks
 
 	mu    sync.Mutex
 	ring  *ring
@@ -25,12 +25,12 @@ type heart struct {
 	woken sync.WaitGroup
 }
 
-func newHeart(self string, key []byte, send func([]byte, netip.AddrPort), changed func()) (*heart, error) {
+func newHeart(self string, key []byte, send func([]byte, netip.AddrPort), on hooks) (*heart, error) {
 	a, err := newAlarm()
 	if err != nil {
 		return nil, err
 	}
-	h := &heart{send: send, changed: changed, ring: newRing(self), fresh: newFreshness(), keys: []authenticator{authenticatorOf(key)}, alarm: a}
+	h := &heart{send: send, on: on, ring: newRing(self), fresh: newFreshness(), keys: []authenticator{authenticatorOf(key)}, alarm: a}
 	h.woken.Go(func() {
 		for a.wait() == nil {
 			h.do(func(time.Time) {})
@@ -55,7 +55,7 @@ func (h *heart) do(change func(now time.Time)) {
 	h.mu.Unlock()
 	h.post(packets)
 	if news {
-		h.changed()
+		h.on.changed()
 	}
 }
 
@@ -89,7 +89,9 @@ func (h *heart) hear(b []byte) {
 			switch {
 			case !ok:
 				continue
-			case !h.ring.knows(p.from) || !h.fresh.hear(p, h.ring.self):
+			case !h.ring.knows(p.from):
+			case !h.fresh.hear(p, h.ring.self):
+				h.on.rejected()
 			case p.about != "":
 				h.ring.doubted(p.about, p.from, now)
 			default:
@@ -97,6 +99,7 @@ func (h *heart) hear(b []byte) {
 			}
 			return
 		}
+		h.on.rejected()
 	})
 }
 

@@ -47,9 +47,18 @@ type members struct {
 	heart   *heart
 }
 
-// begin starts a list at an address. It calls changed when somebody comes, goes, or says something else;
-// changed must not block. Questions and answers come to inbox, which must not either.
-func begin(name string, at netip.AddrPort, key []byte, word Word, changed func(), inbox func([]byte), l logr.Logger) (list, error) {
+// hooks are what a list calls. None may block.
+type hooks struct {
+	// changed: somebody has come, gone, or says something else.
+	changed func()
+	// inbox takes questions and answers.
+	inbox func(message []byte)
+	// rejected: a packet was not authentic.
+	rejected func()
+}
+
+// begin starts a list at an address.
+func begin(name string, at netip.AddrPort, key []byte, word Word, on hooks, l logr.Logger) (list, error) {
 	keyring, err := memberlist.NewKeyring(nil, key)
 	if err != nil {
 		return nil, fmt.Errorf("gossip key: %w", err)
@@ -58,15 +67,15 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHeart(name, key, t.send, changed)
+	h, err := newHeart(name, key, t.send, on)
 	if err != nil {
 		return nil, errors.Join(err, t.Shutdown())
 	}
 	t.start(h.hear)
-	d := &delegate{self: name, changed: changed, heart: h, alive: map[string]neighbour{}, inbox: inbox}
+	d := &delegate{self: name, changed: on.changed, heart: h, alive: map[string]neighbour{}, inbox: on.inbox}
 	first := word.after(said{}, time.Now())
 	d.word.Store(&first)
-	c := configOf(name, keyring, d, l)
+	c := configOf(name, keyring, d, writer{l, on.rejected})
 	c.Transport = t
 	ml, err := memberlist.Create(c)
 	if err != nil {
@@ -76,7 +85,7 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, changed func()
 	return &members{ml, keyring, d, h}, nil
 }
 
-func configOf(name string, keyring *memberlist.Keyring, d *delegate, l logr.Logger) *memberlist.Config {
+func configOf(name string, keyring *memberlist.Keyring, d *delegate, w writer) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.Name = name
 	c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult = probeInterval, probeTimeout, 2, 1
@@ -85,7 +94,7 @@ func configOf(name string, keyring *memberlist.Keyring, d *delegate, l logr.Logg
 	c.DeadNodeReclaimTime = time.Second // a node may come back with another address
 	c.Keyring, c.EnableCompression = keyring, false
 	c.Delegate, c.Events, c.Ping = d, d, d
-	c.Logger = log.New(writer{l}, "", 0)
+	c.Logger = log.New(w, "", 0)
 	return c
 }
 
@@ -238,10 +247,17 @@ func (d *delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []b
 	d.heart.alive(n.Name)
 }
 
-// writer has memberlist's log end in ours: what it tells matters to developers only.
-type writer struct{ log logr.Logger }
+// writer has memberlist's log end in ours: what it says matters to developers only, but for packets that are not authentic, of which
+// it keeps no count.
+type writer struct {
+	log      logr.Logger
+	rejected func()
+}
 
 func (w writer) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("ecrypt")) { // failed to decrypt, or not encrypted
+		w.rejected()
+	}
 	w.log.V(1).Info("memberlist", "says", string(bytes.TrimSpace(line)))
 	return len(line), nil
 }

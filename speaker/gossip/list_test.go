@@ -13,7 +13,7 @@ import (
 
 func newDelegate(t *testing.T) *delegate {
 	t.Helper()
-	h, err := newHeart("self", make([]byte, 16), func([]byte, netip.AddrPort) {}, func() {})
+	h, err := newHeart("self", make([]byte, 16), func([]byte, netip.AddrPort) {}, hooks{changed: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestSendsWithoutLock(t *testing.T) {
 	h, err := newHeart("a", make([]byte, 16), func([]byte, netip.AddrPort) {
 		h.doubted() // takes the lock
 		sent <- struct{}{}
-	}, func() {})
+	}, hooks{changed: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}

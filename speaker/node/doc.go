@@ -25,5 +25,9 @@ type Options struct {
 	RestartGrace, ShutdownDelay time.Duration
 	// Addresses of what is served by HTTP; "0" for none.
 	MetricsAddress, HealthAddress, ProfileAddress string
-	LogLevel                                      string
+	// MetricsCertificates is a directory with tls.crt and tls.key; empty for a self-signed certificate.
+	MetricsCertificates string
+	// MetricsPerAddress has a series for each address.
+	MetricsPerAddress bool
+	LogLevel          string
 }

@@ -34,7 +34,7 @@ func (s *speaker) heard() {
 	o := s.gossip.Observed()
 	g := agent.Gossip{Failed: o.Error != nil, Peers: map[string]agent.Peer{}, Heals: o.Heals}
 	for name, m := range o.Members {
-		g.Peers[name] = agent.Peer{Presence: m.Presence, Impaired: m.Word.Impaired, Links: m.Word.Links}
+		g.Peers[name] = agent.Peer{Presence: m.Presence, Missed: m.Since, Impaired: m.Word.Impaired, Links: m.Word.Links}
 	}
 	s.agent.SetGossip(g)
 	s.report()
@@ -77,14 +77,6 @@ func (s *speaker) lost(d *agent.Decided) []v1beta1.LostNode {
 // asked has another speaker's question answered.
 func (s *speaker) asked(q gossip.Question) {
 	s.agent.Asked(q.Addr, func(announces, returning bool) { s.gossip.Reply(q, announces, returning) })
-}
-
-// conflicts counts the addresses of this node that somebody else uses.
-func (s *speaker) conflicts() int {
-	if d := s.last.Load(); d != nil {
-		return len(d.Conflicts)
-	}
-	return 0
 }
 
 // sighted tells the agent of somebody who claims an address that is answered for here.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/time/rate"
@@ -77,6 +79,7 @@ type speaker struct {
 	talking, routing, detecting *part
 	// duplicates counts how often another speaker was seen to announce what this one does.
 	duplicates atomic.Uint64
+	gains      gains
 
 	// last is the latest decision; nil before the first. decided is sent to when there is another, if nobody has looked since.
 	last    atomic.Pointer[agent.Decided]
@@ -98,8 +101,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
+	api := metrics.NewAPI(ctrlmetrics.Registry)
 	mgr, err := kube.NewManager(rc, kube.ManagerOptions{
-		MetricsAddress: o.MetricsAddress, HealthAddress: o.HealthAddress, ProfileAddress: o.ProfileAddress,
+		Answered:       func(a kube.Answered) { api.Answered(a.Verb, a.Resource, a.Code, a.Took) },
+		MetricsAddress: o.MetricsAddress, MetricsCertificates: o.MetricsCertificates, HealthAddress: o.HealthAddress, ProfileAddress: o.ProfileAddress,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&corev1.Service{}:            {Transform: kube.TrimToAnnounce},
 			&corev1.Node{}:               {Transform: kube.TrimNode},
@@ -154,12 +159,9 @@ func (s *speaker) wire() error {
 			s.log.Info("another speaker announces an address of this node", "peer", node)
 		},
 	})
-	metrics.NewSpeaker(ctrlmetrics.Registry, metrics.Speaker{
-		Announced: func() int { n, _ := s.observed(); return n },
-		ARP:       packets(&s.arp.Stats), NDP: packets(&s.ndp.Stats),
-		Conflicts: s.conflicts,
-		Peers:     s.peers, Duplicates: s.duplicates.Load,
-	})
+	metrics.NewSpeaker(ctrlmetrics.Registry, s.MetricsPerAddress, s.numbers)
+	metrics.NewEvents(ctrlmetrics.Registry, recorder.Dropped)
+	s.gains.report = metrics.NewGains(ctrlmetrics.Registry).Gained
 	metrics.NewBGP(ctrlmetrics.Registry, s.measured)
 	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
 	for _, r := range []manager.Runnable{
@@ -176,18 +178,12 @@ func (s *speaker) wire() error {
 	return s.mgr.AddReadyzCheck("announcing", s.ready)
 }
 
-func packets(s *responder.Stats) metrics.Packets {
-	return metrics.Packets{
-		Requests: s.Requests.Load, Replies: s.Replies.Load, Claims: s.Claims.Load, Probes: s.Probes.Load,
-		Conflicts: s.Conflicts.Load, Errors: s.Errors.Load,
-	}
-}
-
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
 	changed := d.Changed
 	s.route(&d)
-	d.Changed, d.Routes = nil, nil // at first it is everything
+	s.gains.expect(d.Gained, d.Tasks)
+	d.Changed, d.Routes, d.Gained = nil, nil, nil // at first it is everything
 	s.last.Store(&d)
 	select {
 	case s.decided <- struct{}{}:
@@ -202,13 +198,13 @@ func (s *speaker) apply(d agent.Decided) {
 	s.report()
 }
 
-// observed joins what the responders do: how many addresses are announced, and, by link
+// observed joins what the responders do: which addresses are announced, sorted, and, by link
 // and protocol, what is wrong.
-func (s *speaker) observed() (announced int, errs map[string]string) {
+func (s *speaker) observed() (announced []netip.Addr, errs map[string]string) {
 	errs = map[string]string{}
 	for _, r := range []*responder.Responder{s.arp, s.ndp} {
 		seen := r.Observed()
-		announced += len(seen.Answering)
+		announced = append(announced, seen.Answering...) // IPv4 sorts before IPv6
 		for name, err := range seen.Errors {
 			errs[name+" ("+r.Protocol().Name()+")"] = err
 		}
@@ -240,8 +236,9 @@ func (s *speaker) report() {
 		}
 	}
 	announced, errs := s.observed()
+	s.gains.answered(announced, time.Now())
 	s.own.Set(status.Own{
-		Links: links, Announced: announced, Conflicts: d.Conflicts, Lost: s.lost(d), Errors: errs, Gossip: s.disconnected(d), ARP: s.answering(),
+		Links: links, Announced: len(announced), Conflicts: d.Conflicts, Lost: s.lost(d), Errors: errs, Gossip: s.disconnected(d), ARP: s.answering(),
 	})
 	s.gossip.Set(gossip.Desired{
 		Self: d.Self, Key: d.Key, Peers: d.Peers, Isolated: d.Isolated,

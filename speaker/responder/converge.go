@@ -132,7 +132,7 @@ func (l *loop) shut(index int) {
 }
 
 func (l *loop) observe() {
-	o := &Observed{Errors: l.errs}
+	o := &Observed{Sockets: len(l.sockets), Errors: l.errs}
 	for _, s := range l.sockets {
 		for a, e := range *s.table.Load() {
 			if e.mode.Announced() && e.voice.Load() != nil {

@@ -24,6 +24,8 @@ type Stats struct {
 type Observed struct {
 	// Answering are the addresses that this node announces, and answers for on at least one link, sorted.
 	Answering []netip.Addr
+	// Sockets are open.
+	Sockets int
 	// Errors say of a link, by its name, why it is not served.
 	Errors map[string]string
 }
