@@ -14,10 +14,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
@@ -26,6 +28,7 @@ import (
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/metrics"
 )
 
 // TestReference: the reference is valid, and nothing is wrong with its objects.
@@ -309,4 +312,86 @@ func constants(t *testing.T, file, typ string) []string {
 		return true
 	})
 	return out
+}
+
+// registered returns the names of all metrics that the programs have.
+func registered(t *testing.T) []string {
+	t.Helper()
+	r := &recorder{}
+	metrics.NewBuild(r, "", "", "")
+	metrics.NewAPI(r)
+	metrics.NewEvents(r, nil)
+	metrics.NewController(r, nil)
+	metrics.NewAssignments(r)
+	metrics.NewOutages(r)
+	metrics.NewSpeaker(r, true, nil)
+	metrics.NewGains(r)
+	metrics.NewBGP(r, nil)
+	if len(r.names) < 40 {
+		t.Fatalf("only %d metrics", len(r.names))
+	}
+	return r.names
+}
+
+// A recorder notes the names of what is registered.
+type recorder struct {
+	prometheus.Registerer
+	names []string
+}
+
+func (r *recorder) MustRegister(all ...prometheus.Collector) {
+	for _, c := range all {
+		out := make(chan *prometheus.Desc, 100)
+		c.Describe(out)
+		close(out)
+		for d := range out {
+			r.names = append(r.names, regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1])
+		}
+	}
+}
+
+var metricName = regexp.MustCompile(`\bfairlead_[a-z0-9_]+`)
+
+// TestMetrics: the page has the metrics that there are, and alerts, the dashboard and the other pages know no others.
+func TestMetrics(t *testing.T) {
+	names := registered(t)
+	page := string(read(t, "metrics.md"))
+	for _, name := range names {
+		if !strings.Contains(page, "`"+name+"`") && !strings.Contains(page, "`"+name+"{") {
+			t.Errorf("metrics.md does not have %s", name)
+		}
+	}
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(pages, "../manifests/components/prometheus/rules.yaml", "../manifests/components/prometheus/dashboard.json") {
+		for _, name := range metricName.FindAllString(string(read(t, file)), -1) {
+			name = strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count")
+			if !slices.Contains(names, name) {
+				t.Errorf("%s knows %s, which there is not", file, name)
+			}
+		}
+	}
+}
+
+// TestRunbooks: each alert has a section, which begins with the command to run.
+func TestRunbooks(t *testing.T) {
+	rules, page := string(read(t, "../manifests/components/prometheus/rules.yaml")), string(read(t, "alerts.md"))
+	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(rules, -1)
+	if len(alerts) < 11 {
+		t.Fatalf("only %d alerts", len(alerts))
+	}
+	for _, a := range alerts {
+		_, section, ok := strings.Cut(page, "\n## "+a[1]+"\n\n")
+		if !ok || !strings.HasPrefix(section, "    kubectl ") {
+			t.Errorf("alerts.md has no section %s that begins with a command", a[1])
+		}
+		if !strings.Contains(rules, "docs/alerts.md#"+strings.ToLower(a[1])+"\n") {
+			t.Errorf("%s has no runbook_url", a[1])
+		}
+	}
+	if sections := strings.Count(page, "\n## "); sections != len(alerts) {
+		t.Errorf("alerts.md has %d sections for %d alerts", sections, len(alerts))
+	}
 }

@@ -148,7 +148,7 @@ func TestSame(t *testing.T) {
 	}{
 		"Default":       {nil, nil, 30},
 		"NetworkPolicy": {[]string{"networkPolicy.enabled=true"}, []string{"network-policy"}, 31},
-		"Prometheus":    {[]string{"prometheus.podMonitor.enabled=true"}, []string{"prometheus"}, 35},
+		"Prometheus":    {[]string{`prometheus={"podMonitor":{"enabled":true},"rules":{"enabled":true},"dashboard":{"enabled":true}}`}, []string{"prometheus"}, 37},
 		"Protect":       {[]string{"protect.enabled=true"}, []string{"protect"}, 38},
 		"KeepLostNodes": {[]string{"controller.markLostNodes=false"}, []string{"keep-lost-nodes"}, 28},
 	} {
@@ -215,15 +215,19 @@ func TestValues(t *testing.T) {
 			"labels":      map[string]any{"app.kubernetes.io/name": "fairlead", "app.kubernetes.io/component": "speaker", "app.kubernetes.io/part-of": "fairlead", "a": "b"},
 			"annotations": map[string]any{"c": "d"},
 		}},
-		"Update":    {`speaker.updateStrategy={"type":"OnDelete"}`, daemonSet, "spec.updateStrategy.type", "OnDelete"},
-		"Account":   {`speaker.serviceAccount={"name":"other","annotations":{"a":"b"}}`, "ServiceAccount fairlead-system other", "metadata.annotations.a", "b"},
-		"Bound":     {`speaker.serviceAccount.name="other"`, "ClusterRoleBinding  fairlead-speaker", "subjects.0.name", "other"},
-		"Keep":      {`crds.keep=true`, crd, "metadata.annotations.helm~sh/resource-policy", "keep"},
-		"NoKeep":    {`crds.keep=false`, crd, "metadata.annotations.helm~sh/resource-policy", nil},
-		"Aggregate": {`rbac.aggregate=false`, "ClusterRole  fairlead-viewer", "metadata.labels.rbac~authorization~k8s~io/aggregate-to-view", nil},
-		"Interval":  {`prometheus.podMonitor={"enabled":true,"interval":"15s","labels":{"release":"p"}}`, "PodMonitor fairlead-system fairlead-speaker", "spec.podMetricsEndpoints.0.interval", "15s"},
-		"Protected": {`protect={"enabled":true}`, "ValidatingAdmissionPolicy  fairlead-speaker-own", "spec.matchConditions.0.expression", "request.userInfo.username == 'system:serviceaccount:fairlead-system:speaker'"},
-		"Extra":     {`extraObjects=[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-x"}}]`, "ConfigMap  fairlead-x", "kind", "ConfigMap"},
+		"Update":      {`speaker.updateStrategy={"type":"OnDelete"}`, daemonSet, "spec.updateStrategy.type", "OnDelete"},
+		"Account":     {`speaker.serviceAccount={"name":"other","annotations":{"a":"b"}}`, "ServiceAccount fairlead-system other", "metadata.annotations.a", "b"},
+		"Bound":       {`speaker.serviceAccount.name="other"`, "ClusterRoleBinding  fairlead-speaker", "subjects.0.name", "other"},
+		"Keep":        {`crds.keep=true`, crd, "metadata.annotations.helm~sh/resource-policy", "keep"},
+		"NoKeep":      {`crds.keep=false`, crd, "metadata.annotations.helm~sh/resource-policy", nil},
+		"Aggregate":   {`rbac.aggregate=false`, "ClusterRole  fairlead-viewer", "metadata.labels.rbac~authorization~k8s~io/aggregate-to-view", nil},
+		"Interval":    {`prometheus.podMonitor={"enabled":true,"interval":"15s","labels":{"release":"p"}}`, "PodMonitor fairlead-system fairlead-speaker", "spec.podMetricsEndpoints.0.interval", "15s"},
+		"Alerts":      {`prometheus.rules={"enabled":true,"labels":{"release":"p"}}`, "PrometheusRule fairlead-system fairlead", "metadata.labels.release", "p"},
+		"Certificate": {`prometheus.certificateSecret="metrics-tls"`, daemonSet, "spec.template.spec.volumes.0.secret.secretName", "metrics-tls"},
+		"ServedBy":    {`prometheus.certificateSecret="metrics-tls"`, deployment, "spec.template.spec.containers.0.args", []any{"--metrics-cert-dir=/certificates"}},
+		"Mounted":     {`prometheus.certificateSecret="metrics-tls"`, deployment, "spec.template.spec.containers.0.volumeMounts.0.mountPath", "/certificates"},
+		"Protected":   {`protect={"enabled":true}`, "ValidatingAdmissionPolicy  fairlead-speaker-own", "spec.matchConditions.0.expression", "request.userInfo.username == 'system:serviceaccount:fairlead-system:speaker'"},
+		"Extra":       {`extraObjects=[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-x"}}]`, "ConfigMap  fairlead-x", "kind", "ConfigMap"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := template(t, tc.set)[tc.object]

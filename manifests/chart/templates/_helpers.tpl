@@ -22,6 +22,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .root.Values.loadBalancerClass }}{{ $args = append $args (printf "--load-balancer-class=%s" .) }}{{ end -}}
 {{- if not .root.Values.classless }}{{ $args = append $args "--classless=false" }}{{ end -}}
 {{- with .root.Values.logLevel }}{{ $args = append $args (printf "--log-level=%s" .) }}{{ end -}}
+{{- if .root.Values.prometheus.certificateSecret }}{{ $args = append $args "--metrics-cert-dir=/certificates" }}{{ end -}}
 {{- if eq .name "controller" }}
 {{- if not .root.Values.controller.markLostNodes }}{{ $args = append $args "--mark-lost-nodes=false" }}{{ end -}}
 {{- end }}
@@ -51,6 +52,22 @@ tolerations: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- with $c.affinity }}
 affinity: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.prometheus.certificateSecret }}
+volumes:
+- name: certificates
+  secret:
+    secretName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* What the container of a component mounts. */}}
+{{- define "fairlead.mounts" -}}
+{{- if .Values.prometheus.certificateSecret }}
+volumeMounts:
+- name: certificates
+  mountPath: /certificates
+  readOnly: true
 {{- end }}
 {{- end }}
 
