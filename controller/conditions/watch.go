@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -26,11 +25,13 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/kube"
 )
 
+// gather is how long changes are gathered before they are judged: a BGPPeer may come a moment before the BFDProfile that it names, from
+// the same file.
+const gather = 300 * time.Millisecond
+
 // SetupWithManager has the manager run the Reconciler while this replica leads.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
-	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{}}
-	})
+	one := kube.Soon(gather)
 	b := builder.ControllerManagedBy(mgr).Named("conditions")
 	for i := range kinds {
 		k := &kinds[i]

@@ -59,9 +59,21 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	everywhere := false
 	one := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{{}} })
 	return builder.ControllerManagedBy(mgr).Named("outage").
-		Watches(&v1beta1.SpeakerStatus{}, one, builder.WithPredicates(predicate.Funcs{UpdateFunc: reportsOther})).
+		Watches(&v1beta1.SpeakerStatus{}, one, builder.WithPredicates(Reported)).
 		WithOptions(controller.Options{NeedLeaderElection: &everywhere, MaxConcurrentReconciles: 1}).
 		Complete(r)
+}
+
+// Reported lets SpeakerStatuses through that report other nodes lost than before, or have another say.
+var Reported = predicate.Funcs{UpdateFunc: reportsOther}
+
+// LostNodes returns the nodes that are lost by what SpeakerStatuses say, sorted.
+func LostNodes(speakers []v1beta1.SpeakerStatus) []string {
+	reports := make([]Report, len(speakers))
+	for i := range speakers {
+		reports[i] = Report{Node: speakers[i].Name, Connected: connected(&speakers[i]), Lost: lostBy(&speakers[i])}
+	}
+	return Lost(len(reports), reports)
 }
 
 // reportsOther reports whether a speaker reports other nodes lost than before, or has other say.
@@ -89,18 +101,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	if err := r.Client.List(ctx, &speakers); err != nil {
 		return reconcile.Result{}, fmt.Errorf("list SpeakerStatuses: %w", err)
 	}
-	reports := make([]Report, len(speakers.Items))
 	since := map[string]time.Time{}
 	for i := range speakers.Items {
-		s := &speakers.Items[i]
-		reports[i] = Report{Node: s.Name, Connected: connected(s), Lost: lostBy(s)}
-		for _, n := range s.Status.LostNodes {
+		for _, n := range speakers.Items[i].Status.LostNodes {
 			if t := since[n.Name]; t.IsZero() || n.Since.Time.Before(t) {
 				since[n.Name] = n.Since.Time
 			}
 		}
 	}
-	mark, again := r.episodes.due(Lost(len(reports), reports), time.Now())
+	mark, again := r.episodes.due(LostNodes(speakers.Items), time.Now())
 	var errs []error
 	for _, node := range mark {
 		err := r.mark(ctx, node, since[node])

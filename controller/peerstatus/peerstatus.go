@@ -16,17 +16,16 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/controller/outage"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 )
 
@@ -39,9 +38,10 @@ type Reconciler struct{ Client client.Client }
 // SetupWithManager has the manager run the Reconciler while this replica leads.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).Named("peerstatus").
-		Watches(&v1beta1.BGPPeer{}, soon()).
-		Watches(&v1beta1.BGPStatus{}, soon()).
-		Watches(&corev1.Node{}, soon(), builder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: turned}))).
+		Watches(&v1beta1.BGPPeer{}, kube.Soon(gather)).
+		Watches(&v1beta1.BGPStatus{}, kube.Soon(gather)).
+		Watches(&v1beta1.SpeakerStatus{}, kube.Soon(gather), builder.WithPredicates(outage.Reported)).
+		Watches(&corev1.Node{}, kube.Soon(gather), builder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: turned}))).
 		Complete(r)
 }
 
@@ -52,32 +52,22 @@ func turned(e event.UpdateEvent) bool {
 	return ok && too && kube.NodeOf(before).Ready != kube.NodeOf(after).Ready
 }
 
-// soon has everything looked at once, a while after the first change.
-func soon() handler.EventHandler {
-	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-	again := func(q queue) { q.AddAfter(reconcile.Request{}, gather) }
-	return handler.Funcs{
-		CreateFunc:  func(_ context.Context, _ event.CreateEvent, q queue) { again(q) },
-		UpdateFunc:  func(_ context.Context, _ event.UpdateEvent, q queue) { again(q) },
-		DeleteFunc:  func(_ context.Context, _ event.DeleteEvent, q queue) { again(q) },
-		GenericFunc: func(_ context.Context, _ event.GenericEvent, q queue) { again(q) },
-	}
-}
-
 // Reconcile counts the sessions of all peers.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	var peers v1beta1.BGPPeerList
 	var reports v1beta1.BGPStatusList
+	var speakers v1beta1.SpeakerStatusList
 	var nodes corev1.NodeList
-	if err := errors.Join(r.Client.List(ctx, &peers), r.Client.List(ctx, &reports), r.Client.List(ctx, &nodes)); err != nil {
+	if err := errors.Join(r.Client.List(ctx, &peers), r.Client.List(ctx, &reports), r.Client.List(ctx, &speakers), r.Client.List(ctx, &nodes)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("list: %w", err)
 	}
 	snapshot, _ := config.Build(config.Objects{BGPPeers: peers.Items})
+	lost := outage.LostNodes(speakers.Items)
 	var errs []error
 	for i := range peers.Items {
 		before := &peers.Items[i]
 		after := before.DeepCopy()
-		Summarize(after, snapshot.Peer(before.Name), nodes.Items, reports.Items)
+		Summarize(after, snapshot.Peer(before.Name), nodes.Items, lost, reports.Items)
 		if equality.Semantic.DeepEqual(before.Status, after.Status) {
 			continue
 		}
@@ -102,9 +92,9 @@ const (
 // named is how many nodes without a session are named.
 const named = 3
 
-// Summarize puts into a BGPPeer what is known of its sessions. One that is not in force is nil in p. A node that is not ready may be dead:
-// what its speaker reported last does not count.
-func Summarize(to *v1beta1.BGPPeer, p *config.Peer, nodes []corev1.Node, reports []v1beta1.BGPStatus) {
+// Summarize puts into a BGPPeer what is known of its sessions. One that is not in force is nil in p. Of a node that is lost, as most
+// speakers report, or not ready, as Kubernetes says later, what its speaker reported last does not count.
+func Summarize(to *v1beta1.BGPPeer, p *config.Peer, nodes []corev1.Node, lost []string, reports []v1beta1.BGPStatus) {
 	sessions := map[string]*v1beta1.BGPSession{}
 	for i := range reports {
 		for j := range reports[i].Status.Sessions {
@@ -122,6 +112,8 @@ func Summarize(to *v1beta1.BGPPeer, p *config.Peer, nodes []corev1.Node, reports
 		}
 		configured++
 		switch s := sessions[n.Name]; {
+		case slices.Contains(lost, n.Name):
+			without = append(without, n.Name+": the node is lost")
 		case !kube.NodeOf(n).Ready:
 			without = append(without, n.Name+": the node is not ready")
 		case s == nil:

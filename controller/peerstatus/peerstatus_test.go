@@ -35,6 +35,15 @@ func nodeThat(n int, router string, ready corev1.ConditionStatus) *corev1.Node {
 	}
 }
 
+func speaker(n int, lost ...string) *v1beta1.SpeakerStatus {
+	s := &v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", n)}}
+	s.Status.Conditions = []metav1.Condition{{Type: v1beta1.ConditionConnected, Status: metav1.ConditionTrue}}
+	for _, name := range lost {
+		s.Status.LostNodes = append(s.Status.LostNodes, v1beta1.LostNode{Name: name})
+	}
+	return s
+}
+
 func report(n int, peer, state, err string) *v1beta1.BGPStatus {
 	return &v1beta1.BGPStatus{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", n)},
@@ -59,6 +68,14 @@ func TestReconcile(t *testing.T) {
 			"what a dead node's speaker reported last does not count",
 			[]client.Object{node(1, "a"), nodeThat(2, "a", corev1.ConditionUnknown), report(1, "a", "Established", ""), report(2, "a", "Established", "")},
 			"1/2 established: False NotEstablished: 1/2 established; node-2: the node is not ready",
+		},
+		"Lost": {
+			"nor what the speaker of a lost node did, which Kubernetes takes for ready for a while",
+			[]client.Object{
+				node(1, "a"), node(2, "a"), node(3, "a"), report(1, "a", "Established", ""), report(2, "a", "Established", ""), report(3, "a", "Established", ""),
+				speaker(1, "node-3"), speaker(2, "node-3"), speaker(3),
+			},
+			"2/3 established: False NotEstablished: 2/3 established; node-3: the node is lost",
 		},
 		"Some": {
 			"those without say why, a few of them", []client.Object{

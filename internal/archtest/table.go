@@ -54,7 +54,7 @@ var Table = []Rule{
 	{Package: "controller/gossipkey", Ours: []string{"internal/kube"}, Never: sockets},
 	{Package: "controller/outage", Ours: []string{"api/v1beta1", "internal/kube", "internal/metrics"}, Never: sockets},
 	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},
-	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config", "internal/kube"}, Never: sockets},
+	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config", "controller/outage", "internal/kube"}, Never: sockets},
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube"}, Never: sockets},
 	{Package: "controller/totals", Ours: []string{"api/v1beta1", "controller/conditions", "internal/kube", "internal/metrics"}, Never: sockets},
 

@@ -10,7 +10,9 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -186,6 +188,37 @@ func TestConditionFollows(t *testing.T) {
 		removePool("a")(s)
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// TestTogether: an object that comes a moment before what it names, as from one file, is never said to lack it.
+func TestTogether(t *testing.T) {
+	s := newStage(t)
+	s.start()
+	peer := &v1beta1.BGPPeer{
+		ObjectMeta: metav1.ObjectMeta{Name: "early"},
+		Spec:       v1beta1.BGPPeerSpec{MyASN: 64512, PeerASN: 64513, PeerAddress: "192.0.2.1", BFDProfile: "late"},
+	}
+	profile := &v1beta1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "late"}}
+	s.must(s.api.Create(t.Context(), peer))
+	t.Cleanup(func() { _ = s.api.Delete(context.Background(), peer) })
+	time.Sleep(50 * time.Millisecond)
+	s.must(s.api.Create(t.Context(), profile))
+	t.Cleanup(func() { _ = s.api.Delete(context.Background(), profile) })
+	s.within(patience, "the peer is judged", func() error {
+		s.must(s.api.Get(t.Context(), client.ObjectKeyFromObject(peer), peer))
+		if c := meta.FindStatusCondition(peer.Status.Conditions, v1beta1.ConditionAccepted); c == nil || c.Reason != "Accepted" {
+			return fmt.Errorf("Accepted is %+v", c)
+		}
+		return nil
+	})
+	time.Sleep(time.Second) // events come a moment later
+	var all eventsv1.EventList
+	s.must(s.api.List(t.Context(), &all))
+	for i := range all.Items {
+		if e := &all.Items[i]; e.Regarding.Name == "early" {
+			t.Errorf("event %s: %s", e.Reason, e.Note)
 		}
 	}
 }
