@@ -8,6 +8,10 @@ const (
 	// ConditionOverlapping says whether a pool has addresses that the cluster uses for
 	// something else: it is in force all the same.
 	ConditionOverlapping = "Overlapping"
+	// ConditionAdvertised says of a pool whether an advertisement is for it: else its addresses are assigned and not announced.
+	ConditionAdvertised = "Advertised"
+	// ConditionMatching says of an advertisement whether it selects any pool and any node, and how many.
+	ConditionMatching = "Matching"
 	// ConditionBound says whether an IPClaim holds all that it asks for.
 	ConditionBound = "Bound"
 	// ConditionEstablished says whether all nodes that are to have a session with a BGPPeer have one.

@@ -10,10 +10,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:scope=Cluster,path=ipaddresspools,shortName=flpool,categories=fairlead
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Auto-Assign",type=boolean,JSONPath=`.spec.autoAssign`
-// +kubebuilder:printcolumn:name="Assigned-v4",type=integer,JSONPath=`.status.assignedIPv4`
-// +kubebuilder:printcolumn:name="Available-v4",type=integer,JSONPath=`.status.availableIPv4`
-// +kubebuilder:printcolumn:name="Assigned-v6",type=integer,JSONPath=`.status.assignedIPv6`
-// +kubebuilder:printcolumn:name="Available-v6",type=integer,JSONPath=`.status.availableIPv6`
+// +kubebuilder:printcolumn:name="Advertised",type=string,JSONPath=`.status.conditions[?(@.type=="Advertised")].status`
+// +kubebuilder:printcolumn:name="Used-v4",type=string,JSONPath=`.status.usedIPv4`
+// +kubebuilder:printcolumn:name="Used-v6",type=string,JSONPath=`.status.usedIPv6`
 // +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.spec.addresses`,priority=1
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -182,6 +181,12 @@ type IPAddressPoolStatus struct {
 	// All IPv6 addresses of the pool that may be assigned.
 	// +optional
 	TotalIPv6 int64 `json:"totalIPv6"`
+	// Of how many IPv4 addresses how many are assigned, for people: "37/254". Empty where the pool has none.
+	// +optional
+	UsedIPv4 string `json:"usedIPv4,omitempty"`
+	// The same of IPv6 addresses. Of more than a million only how many are assigned.
+	// +optional
+	UsedIPv6 string `json:"usedIPv6,omitempty"`
 	// The spec as it was last accepted, which stays in force while the present one is not accepted.
 	//
 	// +optional

@@ -10,8 +10,11 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,path=speakerstatuses,singular=speakerstatus,shortName=spk,categories=fairlead
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Connected",type=string,JSONPath=`.status.conditions[?(@.type=="Connected")].status`
+// +kubebuilder:printcolumn:name="Strict-ARP",type=string,JSONPath=`.status.conditions[?(@.type=="StrictARP")].status`
 // +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.status.interfaceNames`
 // +kubebuilder:printcolumn:name="Announcing",type=integer,JSONPath=`.status.announcedAddresses`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type SpeakerStatus struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -38,6 +41,11 @@ type SpeakerStatusStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	InterfaceNames string `json:"interfaceNames,omitempty"`
+
+	// Which version of the speaker this is.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Version string `json:"version,omitempty"`
 
 	// How many addresses this node announces now.
 	// +optional

@@ -1,7 +1,6 @@
 // Package conditions tells operators whether their objects are accepted: it
 // builds the configuration whenever an object changes and writes what config
-// says of each into its condition Accepted, and of a pool into its condition
-// Overlapping too. An object is written only when a condition changes. Putting
+// says of each into its condition Accepted; of a pool whether it is Overlapping and Advertised, and of an advertisement what it is Matching, too. An object is written only when a condition changes. Putting
 // the configuration in force is left to others.
 package conditions
 
@@ -25,7 +24,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/metrics"
 )
 
-// A Reconciler writes the conditions Accepted and Overlapping.
+// A Reconciler writes the conditions Accepted, Overlapping, Advertised and Matching.
 type Reconciler struct {
 	Client client.Client
 	// Live reads from the API server: what is not known to be there cannot be watched.
@@ -38,7 +37,7 @@ type Reconciler struct {
 
 // Reconcile judges all objects together, since what is wrong with one may be due to another.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	reserved, err := r.reserved(ctx)
+	nodes, reserved, err := r.reserved(ctx)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -51,6 +50,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	}
 
 	snapshot, problems := config.Build(all)
+	c := &cluster{snapshot: snapshot, nodes: nodes}
 	byObject := map[config.Ref][]config.Problem{}
 	for _, p := range problems {
 		byObject[p.Ref] = append(byObject[p.Ref], p)
@@ -61,7 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	for i := range kinds {
 		k := &kinds[i]
 		for _, o := range objects[i] {
-			switch err := r.write(ctx, k, o, snapshot, byObject[config.Ref{Kind: k.name, Name: o.GetName()}]); {
+			switch err := r.write(ctx, k, o, c, byObject[config.Ref{Kind: k.name, Name: o.GetName()}]); {
 			case apierrors.IsConflict(err):
 				again.RequeueAfter = catchUp
 			case err != nil:
@@ -96,14 +96,14 @@ func Count(ctx context.Context, c client.Reader) (map[metrics.ObjectState]int, e
 const catchUp = 50 * time.Millisecond
 
 // write tells an object of its problems, and notes the spec of one that has no faults: it stays in force should the next one have some.
-func (r *Reconciler) write(ctx context.Context, k *kind, o client.Object, snapshot *config.Snapshot, problems []config.Problem) error {
+func (r *Reconciler) write(ctx context.Context, k *kind, o client.Object, in *cluster, problems []config.Problem) error {
 	after, ok := o.DeepCopyObject().(client.Object)
 	if !ok {
 		return nil
 	}
 	changed := false
 	var told []metav1.Condition
-	for _, c := range judge(o, problems) {
+	for _, c := range in.judge(o, problems) {
 		before := meta.FindStatusCondition(*k.conditions(o), c.Type)
 		if !meta.SetStatusCondition(k.conditions(after), c) {
 			continue
@@ -114,7 +114,7 @@ func (r *Reconciler) write(ctx context.Context, k *kind, o client.Object, snapsh
 		}
 	}
 	faultless := !slices.ContainsFunc(problems, func(p config.Problem) bool { return !p.Reason.Warns() })
-	if faultless && k.accept(after, snapshot) {
+	if faultless && k.accept(after, in.snapshot) {
 		changed = true
 	}
 	if !changed {

@@ -40,7 +40,7 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 			predicate.NewPredicateFuncs(func(o client.Object) bool { return !k.complete(o) }))))
 	}
 	return b.
-		Watches(&corev1.Node{}, one, builder.WithPredicates(renumbered())).
+		Watches(&corev1.Node{}, one, builder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, renumbered()))).
 		WatchesRawSource(source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			if r.networked = r.hasServiceCIDRs(ctx); !r.networked {
 				return nil
@@ -78,19 +78,19 @@ func (r *Reconciler) hasServiceCIDRs(ctx context.Context) (has bool) {
 	return has
 }
 
-// reserved reads which addresses nodes, pods and cluster IPs have.
-func (r *Reconciler) reserved(ctx context.Context) ([]config.Reserved, error) {
+// reserved reads the nodes, and which addresses nodes, pods and cluster IPs have.
+func (r *Reconciler) reserved(ctx context.Context) ([]corev1.Node, []config.Reserved, error) {
 	var nodes corev1.NodeList
-	if err := r.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list Nodes: %w", err)
+	if err := r.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil { // nothing is written to
+		return nil, nil, fmt.Errorf("list Nodes: %w", err)
 	}
 	var cidrs networkingv1.ServiceCIDRList
 	if r.networked {
 		if err := r.Client.List(ctx, &cidrs); err != nil {
-			return nil, fmt.Errorf("list ServiceCIDRs: %w", err)
+			return nil, nil, fmt.Errorf("list ServiceCIDRs: %w", err)
 		}
 	}
-	return Reserved(nodes.Items, cidrs.Items), nil
+	return nodes.Items, Reserved(nodes.Items, cidrs.Items), nil
 }
 
 // Reserved returns which addresses nodes, pods and cluster IPs have.

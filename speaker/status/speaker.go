@@ -32,6 +32,8 @@ const retry = 2 * time.Second
 
 // Own is what a speaker says of its own node.
 type Own struct {
+	// Version of the speaker.
+	Version string
 	Links     []announce.Link
 	Announced int
 	// Conflicts are those that this node has found, sorted.
@@ -165,7 +167,7 @@ func interfaceNames(links []announce.Link) string {
 
 // fill puts into a status what is to be said, and returns what is to be told of that.
 func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
-	s.Interfaces = nil
+	s.Version, s.Interfaces = o.Version, nil
 	for _, l := range o.Links[:min(len(o.Links), maxInterfaces)] {
 		i := v1beta1.SpeakerInterface{Name: l.Name, MAC: l.MAC.String(), DefaultRoutes: l.DefaultRoutes}
 		for _, p := range l.Subnets {
