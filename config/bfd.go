@@ -55,7 +55,7 @@ func parseBFD(name string, in *v1beta1.BFDProfileSpec) (*BFDProfile, []fault) {
 func (s *Snapshot) profiles(all []*v1beta1.BFDProfile) []Problem {
 	var problems []Problem
 	for _, in := range all {
-		p, faults := inForce(Ref{BFDProfileKind, in.Name}, &in.Spec, in.Status.AcceptedSpec,
+		p, faults := active(Ref{BFDProfileKind, in.Name}, &in.Spec, in.Status.AcceptedSpec,
 			func(spec *v1beta1.BFDProfileSpec) (*BFDProfile, []fault) { return parseBFD(in.Name, spec) })
 		if problems = append(problems, faults...); p != nil {
 			s.bfd = append(s.bfd, p)

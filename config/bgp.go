@@ -128,10 +128,10 @@ func (s *Snapshot) advertise(all []*v1beta1.BGPAdvertisement) []Problem {
 			}
 			return a, faults
 		}
-		a, faults := inForce(ref, &in.Spec, in.Status.AcceptedSpec, alone)
+		a, faults := active(ref, &in.Spec, in.Status.AcceptedSpec, alone)
 		if a == nil { // to leave out what contradicts another could leave addresses unannounced
-			if a, _ = inForce(ref, &in.Spec, in.Status.AcceptedSpec, parse); a != nil {
-				faults[len(faults)-1].Message += "; both are in force, and for such routes the first by name decides"
+			if a, _ = active(ref, &in.Spec, in.Status.AcceptedSpec, parse); a != nil {
+				faults[len(faults)-1].Message += "; both are active, and for such routes the first by name decides"
 			}
 		}
 		if problems = append(problems, faults...); a == nil {
@@ -195,7 +195,7 @@ func (s *Snapshot) missingPeers(ref Ref, names []string) []Problem {
 	if len(missing) == 0 {
 		return nil
 	}
-	return []Problem{{ref, PeerNotFound, fmt.Sprintf("no BGPPeer that is in force is called %s; the rest is in force", strings.Join(missing, ", "))}}
+	return []Problem{{ref, PeerNotFound, fmt.Sprintf("no BGPPeer that is active is called %s; the rest is active", strings.Join(missing, ", "))}}
 }
 
 // tooWide tells of pools that no prefix of the length that is asked for is in.

@@ -59,7 +59,7 @@ func TestCommunities(t *testing.T) {
 		"Twice": {
 			"the older Community defines", []v1beta1.Community{aliases("a", 0, "x", "1:1", "y", "1:3"), aliases("b", time.Hour, "x", "1:2")}, []string{"x", "y"},
 			want{[]string{"1:2", "1:3"}, nil, []Problem{
-				{Ref{CommunityKind, "a"}, DuplicateAlias, "alias x is defined by Community b, which is older; the rest is in force"}}},
+				{Ref{CommunityKind, "a"}, DuplicateAlias, "alias x is defined by Community b, which is older; the rest is active"}}},
 		},
 		"Taken": {
 			"a well-known name is not for others", []v1beta1.Community{aliases("a", 0, "no-export", "1:1")}, []string{"no-export"},
@@ -108,9 +108,9 @@ func TestBGPAdvertisements(t *testing.T) {
 		a.Status.AcceptedSpec = &was
 		return a
 	}
-	const both = "; both are in force, and for such routes the first by name decides"
+	const both = "; both are active, and for such routes the first by name decides"
 	former := func(reason Reason, message string) []Problem {
-		return []Problem{{Ref{BGPAdvertisementKind, "b"}, reason, message + "; until that is corrected, what was last accepted (status.acceptedSpec) stays in force"}}
+		return []Problem{{Ref{BGPAdvertisementKind, "b"}, reason, message + "; until that is corrected, what was last accepted (status.acceptedSpec) stays active"}}
 	}
 	fault := func(reason Reason, message string) []Problem {
 		return []Problem{{Ref{BGPAdvertisementKind, "b"}, reason, message}}
@@ -119,7 +119,7 @@ func TestBGPAdvertisements(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		ads    []v1beta1.BGPAdvertisement
-		// want are those in force for pool p and a Service without labels.
+		// want are those active for pool p and a Service without labels.
 		want []string
 		says []Problem
 	}{
@@ -150,13 +150,13 @@ func TestBGPAdvertisements(t *testing.T) {
 		"AliasGone": {"a route is not announced without a community that it had", []v1beta1.BGPAdvertisement{
 			accepted(ad("b", 0, spec{Communities: []string{"here"}}), spec{Communities: []string{"1:1"}})}, []string{"b"},
 			former(CommunityNotFound, `communities: no Community defines "here", and it is not a well-known name`)},
-		"Unreadable": {"one that never was accepted is not in force", []v1beta1.BGPAdvertisement{
+		"Unreadable": {"one that never was accepted is not active", []v1beta1.BGPAdvertisement{
 			ad("b", 0, spec{NodeSelectors: expression("a", "in", "b")})}, nil,
 			fault(InvalidSelector, `nodeSelectors[0]: "in" is not a valid label selector operator`)},
 		"NoPeer": {"the other peers are announced to", []v1beta1.BGPAdvertisement{ad("b", 0, spec{Peers: []string{"r3", "r1"}})}, []string{"b"},
-			fault(PeerNotFound, "no BGPPeer that is in force is called r3; the rest is in force")},
+			fault(PeerNotFound, "no BGPPeer that is active is called r3; the rest is active")},
 		"NoPool": {"the other pools are announced", []v1beta1.BGPAdvertisement{ad("b", 0, spec{IPAddressPools: []string{"x", "p"}})}, []string{"b"},
-			fault(PoolNotFound, "no pool is called x; the rest is in force")},
+			fault(PoolNotFound, "no pool is called x; the rest is active")},
 		"TooWide": {"a prefix that no pool has in it", []v1beta1.BGPAdvertisement{
 			ad("b", 0, spec{IPAddressPools: []string{"p"}, AggregationLength: new(int32(23))})}, []string{"b"},
 			fault(InvalidAggregation, "no IPv4 prefix of length 23 is within pool p: its addresses are announced by longer ones")},

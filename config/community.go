@@ -87,7 +87,7 @@ func (s *Snapshot) define(all []*v1beta1.Community) []Problem {
 	var problems []Problem
 	for _, in := range all {
 		ref := Ref{CommunityKind, in.Name}
-		spec, faults := inForce(ref, &in.Spec, in.Status.AcceptedSpec, checkAliases)
+		spec, faults := active(ref, &in.Spec, in.Status.AcceptedSpec, checkAliases)
 		problems = append(problems, faults...)
 		if spec == nil {
 			continue
@@ -95,7 +95,7 @@ func (s *Snapshot) define(all []*v1beta1.Community) []Problem {
 		for _, a := range spec.Communities {
 			if first, taken := owner[a.Name]; taken {
 				problems = append(problems, Problem{ref, DuplicateAlias,
-					fmt.Sprintf("alias %s is defined by Community %s, which is older; the rest is in force", a.Name, first)})
+					fmt.Sprintf("alias %s is defined by Community %s, which is older; the rest is active", a.Name, first)})
 				continue
 			}
 			owner[a.Name], s.aliases[a.Name] = in.Name, a.Value

@@ -140,7 +140,7 @@ func TestProblems(t *testing.T) {
 			reason: "a pool that is misspelt is told, the others are announced",
 			objects: Objects{Pools: []v1beta1.IPAddressPool{pool("a", 0, "192.0.2.0/24")},
 				L2Advertisements: []v1beta1.L2Advertisement{{ObjectMeta: metav1.ObjectMeta{Name: "l"}, Spec: v1beta1.L2AdvertisementSpec{IPAddressPools: []string{"b", "a"}}}}},
-			want:     []Problem{{Ref{L2Advertisement, "l"}, PoolNotFound, "no pool is called b; the rest is in force"}},
+			want:     []Problem{{Ref{L2Advertisement, "l"}, PoolNotFound, "no pool is called b; the rest is active"}},
 			accepted: []string{"a"},
 		},
 		"AdvertisementWithBadSelector": {

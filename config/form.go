@@ -22,8 +22,8 @@ func problemsOf(ref Ref, faults []fault) []Problem {
 	return out
 }
 
-// inForce reads a spec or, where that has faults, the one that was last accepted; nil where neither can be in force.
-func inForce[S, T any](ref Ref, spec, accepted *S, read func(*S) (*T, []fault)) (*T, []Problem) {
+// active reads a spec or, where that has faults, the one that was last accepted; nil where neither can be active.
+func active[S, T any](ref Ref, spec, accepted *S, read func(*S) (*T, []fault)) (*T, []Problem) {
 	now, faults := read(spec)
 	problems := problemsOf(ref, faults)
 	switch {
@@ -38,10 +38,10 @@ func inForce[S, T any](ref Ref, spec, accepted *S, read func(*S) (*T, []fault)) 
 	return nil, problems
 }
 
-// noteFormer has problems say that the object stays in force as it was last accepted.
+// noteFormer has problems say that the object stays active as it was last accepted.
 func noteFormer(problems []Problem) []Problem {
 	last := &problems[len(problems)-1]
-	last.Message += "; until that is corrected, what was last accepted (status.acceptedSpec) stays in force"
+	last.Message += "; until that is corrected, what was last accepted (status.acceptedSpec) stays active"
 	return problems
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
 
-// TestFormer has objects edited so that they cannot be accepted: they stay in force as they were last accepted.
+// TestFormer has objects edited so that they cannot be accepted: they stay active as they were last accepted.
 func TestFormer(t *testing.T) {
 	pool := func(name string, age int, now, former []string) v1beta1.IPAddressPool {
 		p := v1beta1.IPAddressPool{
@@ -42,7 +42,7 @@ func TestFormer(t *testing.T) {
 			want{"a", false, 0, "ends before it starts; until that is corrected"},
 		},
 		"NeverAccepted": {
-			"a new one has nothing to stay in force", []v1beta1.IPAddressPool{pool("a", 2, []string{"192.0.2.9-192.0.2.1", "192.0.2.7"}, nil)}, nil,
+			"a new one has nothing to stay active", []v1beta1.IPAddressPool{pool("a", 2, []string{"192.0.2.9-192.0.2.1", "192.0.2.7"}, nil)}, nil,
 			want{"a", true, 0, "ends before it starts"},
 		},
 		"FormerUnreadable": {

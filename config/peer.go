@@ -17,7 +17,7 @@ import (
 // A Peer is a router that some nodes have BGP sessions with.
 type Peer struct {
 	Name string
-	// MyASN is the AS number of the cluster, LocalASN the one that this peer is told in its place; 0 for none.
+	// MyASN is the AS number of the cluster, LocalASN the one that is sent to this peer in its place; 0 for none.
 	MyASN, LocalASN uint32
 	// PeerASN is the peer's AS number; 0 where Dynamic says what it may be.
 	PeerASN uint32
@@ -258,7 +258,7 @@ func (s *Snapshot) meet(all []*v1beta1.BGPPeer) []Problem {
 	var problems []Problem
 	for _, in := range all {
 		ref := Ref{BGPPeerKind, in.Name}
-		p, faults := inForce(ref, &in.Spec, in.Status.AcceptedSpec, func(spec *v1beta1.BGPPeerSpec) (*Peer, []fault) {
+		p, faults := active(ref, &in.Spec, in.Status.AcceptedSpec, func(spec *v1beta1.BGPPeerSpec) (*Peer, []fault) {
 			p, faults := parsePeer(in.Name, spec)
 			if len(faults) == 0 {
 				faults = s.collide(p)
@@ -274,7 +274,7 @@ func (s *Snapshot) meet(all []*v1beta1.BGPPeer) []Problem {
 		}
 		if p.BFD = s.BFDProfile(p.profile); p.BFD == nil && len(faults) == 0 {
 			problems = append(problems, Problem{ref, ProfileNotFound,
-				fmt.Sprintf("no BFDProfile that is in force is called %s; the sessions are in force without BFD", p.profile)})
+				fmt.Sprintf("no BFDProfile that is active is called %s; the sessions are active without BFD", p.profile)})
 		}
 	}
 	slices.SortFunc(s.peers, func(a, b *Peer) int { return cmp.Compare(a.Name, b.Name) })
@@ -299,7 +299,7 @@ func (s *Snapshot) collide(p *Peer) []fault {
 	return nil
 }
 
-// Peers returns all peers in force, by name. Not to be changed.
+// Peers returns all active peers, by name. Not to be changed.
 func (s *Snapshot) Peers() []*Peer { return s.peers }
 
 // Peer returns the peer of a name, or nil.

@@ -166,7 +166,7 @@ func TestPeers(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		peers  []v1beta1.BGPPeer
-		// want has the peers in force, with their addresses.
+		// want has the active peers, with their addresses.
 		want []string
 		says []Problem
 	}{
@@ -189,7 +189,7 @@ func TestPeers(t *testing.T) {
 		"Edited": {
 			"one that is edited so stays as it was", []v1beta1.BGPPeer{peer("a", time.Hour, nil), edited}, []string{"a 192.0.2.1", "b 192.0.2.2"},
 			[]Problem{{Ref{BGPPeerKind, "b"}, PeerConflict, "BGPPeer a, which is older, has the same address 192.0.2.1, and may be for the same nodes" +
-				"; until that is corrected, what was last accepted (status.acceptedSpec) stays in force"}},
+				"; until that is corrected, what was last accepted (status.acceptedSpec) stays active"}},
 		},
 		"RouterIDs": {
 			"a node has one router ID",
@@ -200,7 +200,7 @@ func TestPeers(t *testing.T) {
 		"NoProfile": {
 			"without its BFDProfile a session is better than none",
 			[]v1beta1.BGPPeer{peer("a", 0, func(s *v1beta1.BGPPeerSpec) { s.BFDProfile = "fast" })}, []string{"a 192.0.2.1"},
-			[]Problem{{Ref{BGPPeerKind, "a"}, ProfileNotFound, "no BFDProfile that is in force is called fast; the sessions are in force without BFD"}},
+			[]Problem{{Ref{BGPPeerKind, "a"}, ProfileNotFound, "no BFDProfile that is active is called fast; the sessions are active without BFD"}},
 		},
 	}
 	for name, tc := range cases {
@@ -244,7 +244,7 @@ func TestBFDProfiles(t *testing.T) {
 	says := []Problem{
 		{Ref{BFDProfileKind, "echo"}, InvalidProfile, "detectMultiplier: 1 is not between 2 and 255"},
 		{Ref{BFDProfileKind, "echo"}, InvalidProfile,
-			"echoMode: echo mode is not supported; until that is corrected, what was last accepted (status.acceptedSpec) stays in force"},
+			"echoMode: echo mode is not supported; until that is corrected, what was last accepted (status.acceptedSpec) stays active"},
 	}
 	if diff := cmp.Diff(says, problems); diff != "" {
 		t.Errorf("problems: -want, +got:\n%s", diff)

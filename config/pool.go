@@ -30,7 +30,7 @@ type Pool struct {
 	SharedByAll bool
 	// Quota is how many addresses of each family one namespace may hold, 0 for any number.
 	Quota int
-	// Cooldown is how long a released address rests before it is given to who did not ask for it.
+	// Cooldown is how long a released address cools down before it is given to who did not ask for it.
 	Cooldown time.Duration
 
 	avoidBuggy bool

@@ -28,11 +28,11 @@ const (
 	InvalidPeer Reason = "InvalidPeer"
 	// PeerConflict: an older BGPPeer is the same router for the same nodes, or has another router ID there.
 	PeerConflict Reason = "PeerConflict"
-	// PeerNotFound: the object names a BGPPeer that does not exist, or is not in force.
+	// PeerNotFound: the object names a BGPPeer that does not exist, or is not active.
 	PeerNotFound Reason = "PeerNotFound"
 	// InvalidProfile: a field of a BFDProfile cannot be used.
 	InvalidProfile Reason = "InvalidProfile"
-	// ProfileNotFound: the object names a BFDProfile that does not exist, or is not in force.
+	// ProfileNotFound: the object names a BFDProfile that does not exist, or is not active.
 	ProfileNotFound Reason = "ProfileNotFound"
 	// InvalidCommunity: a BGP community cannot be read.
 	InvalidCommunity Reason = "InvalidCommunity"
@@ -48,7 +48,7 @@ const (
 	AttributeConflict Reason = "AttributeConflict"
 )
 
-// What an object can be warned about, which is in force all the same. The same word is
+// What an object can be warned about, which is active all the same. The same word is
 // the reason of a pool's condition Overlapping.
 const (
 	// NodeAddress: the pool has an address of a node.

@@ -12,7 +12,7 @@ import (
 )
 
 // Reserved are addresses that the cluster uses for something else. A pool that has some
-// of them is warned about and stays in force: an operator may know better.
+// of them is warned about and stays active: an operator may know better.
 type Reserved struct {
 	netipx.IPRange
 	// For is NodeAddress, PodNetwork or ServiceNetwork.

@@ -98,7 +98,7 @@ func TestReserved(t *testing.T) {
 				t.Errorf("\n%s\nproblems: -want, +got:\n%s", tc.reason, diff)
 			}
 			if plain, _ := Build(Objects{Pools: tc.pools}); !s.SameAddresses(plain) {
-				t.Errorf("\n%s\na warning has changed what is in force", tc.reason)
+				t.Errorf("\n%s\na warning has changed what is active", tc.reason)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ type Objects struct {
 	Reserved []Reserved
 }
 
-// A Snapshot is the configuration in force. It is never changed once built, and
+// A Snapshot is the active configuration. It is never changed once built, and
 // shares nothing with the objects that it was built from.
 type Snapshot struct {
 	pools []*Pool // by name
@@ -48,7 +48,7 @@ type ownedRange struct {
 }
 
 // Build validates the objects together. The problems are sorted; each names the
-// object at fault, and all others are in force. Of which there are only warnings, is too.
+// object at fault, and all others are active. Of which there are only warnings, is too.
 func Build(o Objects) (*Snapshot, []Problem) {
 	s := &Snapshot{}
 	var problems []Problem
@@ -61,7 +61,7 @@ func Build(o Objects) (*Snapshot, []Problem) {
 	slices.SortFunc(s.pools, func(a, b *Pool) int { return cmp.Compare(a.Name, b.Name) })
 
 	for _, in := range byAge(o.L2Advertisements) {
-		l, faults := inForce(Ref{L2Advertisement, in.Name}, &in.Spec, in.Status.AcceptedSpec,
+		l, faults := active(Ref{L2Advertisement, in.Name}, &in.Spec, in.Status.AcceptedSpec,
 			func(spec *v1beta1.L2AdvertisementSpec) (*L2, []fault) { return parseL2(in.Name, spec) })
 		if problems = append(problems, faults...); l == nil {
 			continue
@@ -158,7 +158,7 @@ func (s *Snapshot) missingPools(at Ref, names []string) []Problem {
 	if missing == nil {
 		return nil
 	}
-	return []Problem{{at, PoolNotFound, fmt.Sprintf("no pool is called %s; the rest is in force", strings.Join(missing, ", "))}}
+	return []Problem{{at, PoolNotFound, fmt.Sprintf("no pool is called %s; the rest is active", strings.Join(missing, ", "))}}
 }
 
 // Pools returns all pools, the refused ones too, by name. Not to be changed.

@@ -140,25 +140,25 @@ func (st *State) fromPool(r *Request, f config.Family, d *Decision) (netip.Addr,
 	if !st.withinQuota(p, r, netip.Addr{}, f) {
 		return netip.Addr{}, QuotaExceeded, overQuota(p.config, r, f)
 	}
-	a, rests := list.first(st.clock)
+	a, cools := list.first(st.clock)
 	if a.IsValid() {
 		return a, Assigned, ""
 	}
-	d.retry(rests)
-	return netip.Addr{}, PoolExhausted, fmt.Sprintf("all %d %s addresses of pool %s are in use%s", p.config.Size(f), f, r.Pool, resting(rests))
+	d.retry(cools)
+	return netip.Addr{}, PoolExhausted, fmt.Sprintf("all %d %s addresses of pool %s are in use%s", p.config.Size(f), f, r.Pool, coolingDown(cools))
 }
 
-// resting tells of an address that is free, but not yet.
-func resting(d time.Duration) string {
+// coolingDown says that there is an address that is free, but not yet.
+func coolingDown(d time.Duration) string {
 	if d <= 0 {
 		return ""
 	}
-	return ", or rest after their release (reuseCooldown) or an address conflict"
+	return ", or cool down after their release (reuseCooldown) or an address conflict"
 }
 
-func (d *Decision) retry(rests time.Duration) {
-	if rests > 0 && (d.Retry == 0 || rests < d.Retry) {
-		d.Retry = rests
+func (d *Decision) retry(cools time.Duration) {
+	if cools > 0 && (d.Retry == 0 || cools < d.Retry) {
+		d.Retry = cools
 	}
 }
 
@@ -169,18 +169,18 @@ func (st *State) fromAny(r *Request, f config.Family, d *Decision) (netip.Addr, 
 		if !p.config.AdmitsLabels(r.Labels) || !st.withinQuota(p, r, netip.Addr{}, f) {
 			continue
 		}
-		a, rests := p.families[i].first(st.clock)
+		a, cools := p.families[i].first(st.clock)
 		if a.IsValid() {
 			return a, Assigned, ""
 		}
-		d.retry(rests)
+		d.retry(cools)
 	}
 	why, message := st.whyNone(r, f, d.Retry)
 	return netip.Addr{}, why, message
 }
 
 // whyNone explains why no pool offers a Service an address of a family.
-func (st *State) whyNone(r *Request, f config.Family, rests time.Duration) (Reason, string) {
+func (st *State) whyNone(r *Request, f config.Family, cools time.Duration) (Reason, string) {
 	if len(st.order) == 0 {
 		return NoPool, "there is no IPAddressPool"
 	}
@@ -205,9 +205,9 @@ func (st *State) whyNone(r *Request, f config.Family, rests time.Duration) (Reas
 	switch {
 	case full.n > 0 && quota.n > 0:
 		return PoolExhausted, fmt.Sprintf("all %s addresses that this Service may have are in use%s (%s), or beyond the namespaceQuota (%s)",
-			f, resting(rests), full, quota)
+			f, coolingDown(cools), full, quota)
 	case full.n > 0:
-		return PoolExhausted, fmt.Sprintf("all %s addresses that this Service may have are in use%s (%s)", f, resting(rests), full)
+		return PoolExhausted, fmt.Sprintf("all %s addresses that this Service may have are in use%s (%s)", f, coolingDown(cools), full)
 	case quota.n > 0:
 		return QuotaExceeded, fmt.Sprintf("namespace %s holds all %s addresses that the namespaceQuota lets it have (%s)", r.Namespace, f, quota)
 	default:

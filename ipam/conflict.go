@@ -8,11 +8,11 @@ import (
 )
 
 // Quarantine is how long an address is given to nobody who does not ask for it, after a
-// Service told that a stranger uses it: a host that is not of this cluster.
+// Service reported that a conflicting host uses it: a host that is not of this cluster.
 const Quarantine = 10 * time.Minute
 
 // forgetConflicts leaves of the conflicts of a Service those of addresses that it has, or has not
-// been told yet that it has lost: what is reported otherwise is over.
+// learned yet that it has lost: what is reported otherwise is over.
 func (r *Request) forgetConflicts(has []netip.Addr) {
 	if len(r.Conflicts) > 0 {
 		r.Conflicts = slices.DeleteFunc(slices.Clone(r.Conflicts), func(a netip.Addr) bool { return !slices.Contains(has, a) })
@@ -27,7 +27,7 @@ func (st *State) shunned(r *Request, a netip.Addr) bool {
 	return quarantined || r.contests(a)
 }
 
-// contest quarantines what one holds, or leaves, and a stranger uses.
+// contest quarantines what one holds, or leaves, and a conflicting host uses.
 func (st *State) contest(r *Request) {
 	for _, a := range r.Conflicts {
 		if slices.Contains(st.Held(r.Key), a) {

@@ -35,7 +35,7 @@ func TestConflict(t *testing.T) {
 			Decision{Addresses: addrs("192.0.2.2"), Reason: Assigned, Lost: lost},
 		},
 		"NoOther": {
-			"a contested address is better than none: the stranger may go", one, contested(), nil,
+			"a contested address is better than none: the conflicting host may go", one, contested(), nil,
 			Decision{Addresses: addrs("192.0.2.1"), Reason: AddressConflict, Message: "192.0.2.1 is also used by another host " +
 				"(see condition fairlead.io/AddressConflict), and there is no other to give: all IPv4 addresses that this Service may have are in use (pool a)"},
 		},

@@ -117,7 +117,7 @@ func (st *State) carve(n int) []netip.Addr {
 	return out
 }
 
-// faultf records what went wrong; the first reason stands, all are told.
+// faultf records what went wrong; the first reason stands, all are in the message.
 func (d *Decision) faultf(r Reason, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	if d.Reason != Assigned {

@@ -12,7 +12,7 @@
 // What an address costs does not depend on how many are in use: each pool keeps
 // a cursor over the addresses that were never used and a queue of those that
 // were released, longest released first, so that a stale ARP entry or firewall rule
-// for a former holder does not hit a stranger.
+// for a former holder does not hit the wrong Service.
 //
 // Reading Services and writing their statuses is left to controller/assign.
 package ipam

@@ -121,7 +121,7 @@ func (st *State) free(p *pool, a netip.Addr) {
 	st.touch(p)
 }
 
-// use puts the terms of a holder in force.
+// use applies the terms of a holder.
 func (st *State) use(h *holding, t *Terms) {
 	before := h.terms
 	h.terms = *t

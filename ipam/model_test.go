@@ -557,7 +557,7 @@ func (h *history) check(t *rapid.T) {
 	}
 }
 
-// restart makes the State anew from what statuses show, as a new leader does.
+// restart makes the State again from what statuses show, as a new leader does.
 func (h *history) restart(t *rapid.T) {
 	h.look(h.st)
 	held, requests := map[Key][]netip.Addr{}, maps.Clone(h.requests)

@@ -88,8 +88,8 @@ type releasedAt struct {
 }
 
 // first returns the address to give next, and if there is none how long until
-// there is one that rests, or 0.
-func (f *freeList) first(now int64) (a netip.Addr, rests time.Duration) {
+// there is one that cools down, or 0.
+func (f *freeList) first(now int64) (a netip.Addr, cools time.Duration) {
 	waiting := len(f.queue) - f.head
 	if f.next.IsValid() && waiting <= maxReleased {
 		return f.next, 0
@@ -98,11 +98,11 @@ func (f *freeList) first(now int64) (a netip.Addr, rests time.Duration) {
 		return netip.Addr{}, f.earliest(now)
 	}
 	head := f.queue[f.head]
-	if rests = time.Duration(head.when-now) + f.pool.config.Cooldown; f.pool.config.Cooldown > 0 && rests > 0 {
+	if cools = time.Duration(head.when-now) + f.pool.config.Cooldown; f.pool.config.Cooldown > 0 && cools > 0 {
 		if w := f.earliest(now); w > 0 {
-			rests = min(rests, w)
+			cools = min(cools, w)
 		}
-		return f.next, rests
+		return f.next, cools
 	}
 	return head.addr, 0
 }
@@ -193,7 +193,7 @@ func (st *State) count(p *pool, h *holding, a netip.Addr, n int) {
 	}
 }
 
-// recount counts anew what each namespace holds of the pools that limit it.
+// recount counts again what each namespace holds of the pools that limit it.
 func (st *State) recount() {
 	st.limited = false
 	for _, p := range st.pools {

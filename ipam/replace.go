@@ -7,7 +7,7 @@ import (
 )
 
 // replace returns the address that one has in place of another that it holds and should not: make before break. Where there
-// is none to have, it keeps what it holds, waits, and is told why. It gives up an address without having another only where that is
+// is none to have, it keeps what it holds, waits, and says why. It gives up an address without having another only where that is
 // the way to it: where who waits for the one holds the other.
 func (st *State) replace(r *Request, f config.Family, a netip.Addr, why flaw, d *Decision) netip.Addr {
 	if why.kind == sound || d.unreadable() {

@@ -69,7 +69,7 @@ type Request struct {
 	// moves no address that it has.
 	Prior bool
 
-	// Conflicts are those of Shown that were not announced, as a stranger uses them.
+	// Conflicts are those of Shown that were not announced, as a conflicting host uses them.
 	Conflicts []netip.Addr
 
 	NamespaceLabels map[string]string
@@ -115,7 +115,7 @@ type Decision struct {
 	replaced []netip.Addr
 	// Foreign: what the Service shows was written by somebody else, and stays.
 	Foreign bool
-	// Retry is how long the next address rests that could be given; zero where time
+	// Retry is how long the next address cools down that could be given; zero where time
 	// makes no difference.
 	Retry time.Duration
 }
@@ -144,12 +144,12 @@ const (
 	NotInPool Reason = "NotInPool"
 	// AddressInUse: another holds the address that is asked for, and does not share it.
 	AddressInUse Reason = "AddressInUse"
-	// AddressConflict: a stranger uses an address of the Service, and there is no other to give.
+	// AddressConflict: a conflicting host uses an address of the Service, and there is no other to give.
 	AddressConflict Reason = "AddressConflict"
 	// ForeignAddress: the Service shows an address that another implementation has assigned
 	// and that belongs to no pool.
 	ForeignAddress Reason = "ForeignAddress"
-	// PoolExhausted: every address that the Service may have is held, or rests after its release or a conflict.
+	// PoolExhausted: every address that the Service may have is held, or cools down after its release or a conflict.
 	PoolExhausted Reason = "PoolExhausted"
 	// QuotaExceeded: the namespace holds as many addresses as the pool lets it have.
 	QuotaExceeded Reason = "QuotaExceeded"

@@ -40,7 +40,7 @@ func (st *State) offer(v vacancy) {
 			return false
 		}
 		_, insists := r.wanted(f)
-		if insists || !rests(p.of(v.addr), st.clock) && (r.Pool != "" || p.offers(r)) {
+		if insists || !cools(p.of(v.addr), st.clock) && (r.Pool != "" || p.offers(r)) {
 			st.serveOne(r)
 		}
 		return true
@@ -53,7 +53,7 @@ func (st *State) offer(v vacancy) {
 	}
 }
 
-// each calls for those who have one of some wishes, first come first, while it is told to go on.
+// each calls for those who have one of some wishes, first come first, while it returns true.
 func (st *State) each(of []wish, do func(*Request) bool) {
 	var last *Request
 	for {
@@ -75,8 +75,8 @@ func (st *State) serveOne(r *Request) {
 	}
 }
 
-// rests reports whether a list has nothing to give yet.
-func rests(f *freeList, now int64) bool {
+// cools reports whether a list has nothing to give yet.
+func cools(f *freeList, now int64) bool {
 	a, _ := f.first(now)
 	return !a.IsValid()
 }

@@ -27,7 +27,7 @@ type State struct {
 	// never used, as far as is known.
 	released map[netip.Addr]int64
 	// quarantine says until when addresses are given to nobody who does not ask for them, as
-	// a stranger uses them.
+	// a conflicting host uses them.
 	quarantine map[netip.Addr]int64
 	// orphans says since when an address is held that belongs to no pool.
 	orphans map[netip.Addr]int64
@@ -78,7 +78,7 @@ func New(s *config.Snapshot) *State {
 	return st
 }
 
-// Reconfigure puts a new configuration in force. Holders keep their addresses
+// Reconfigure applies a new configuration. Holders keep their addresses
 // until the next decision about them. Those who have an address that belongs to
 // another pool than before, or to none, and those who wait, are among the Others.
 func (st *State) Reconfigure(s *config.Snapshot) {
@@ -112,7 +112,7 @@ func (st *State) unadopted() []Request {
 	return out
 }
 
-// Relabel puts the labels of a namespace in force for its Services that wait: they may have
+// Relabel applies the labels of a namespace to its Services that wait: they may have
 // opened a pool to them.
 func (st *State) Relabel(namespace string, labels map[string]string) {
 	for _, w := range st.queue.waiting {
@@ -143,7 +143,7 @@ func (st *State) adjust(s *config.Snapshot) {
 	st.arrange()
 }
 
-// configure makes the pools anew, with what is held and what was released.
+// configure makes the pools again, with what is held and what was released.
 func (st *State) configure(s *config.Snapshot) {
 	st.snapshot = s
 	st.pools = make(map[string]*pool, len(s.Pools()))

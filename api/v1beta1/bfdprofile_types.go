@@ -74,7 +74,7 @@ type BFDProfileSpec struct {
 
 // BFDProfileStatus is what the controller says of a profile.
 type BFDProfileStatus struct {
-	// The spec as it was last accepted, which stays in force while the present one is not accepted.
+	// The spec as it was last accepted, which stays active while the present one is not accepted.
 	//
 	// +optional
 	AcceptedSpec *BFDProfileSpec `json:"acceptedSpec,omitempty"`

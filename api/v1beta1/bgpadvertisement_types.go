@@ -144,7 +144,7 @@ type BGPAdvertisementSpec struct {
 
 // BGPAdvertisementStatus is what the controller says of an advertisement.
 type BGPAdvertisementStatus struct {
-	// The spec as it was last accepted, with values in place of aliases of communities. It stays in force while the present
+	// The spec as it was last accepted, with values in place of aliases of communities. It stays active while the present
 	// one is not accepted.
 	//
 	// +optional

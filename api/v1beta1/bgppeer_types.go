@@ -61,7 +61,7 @@ type BGPPeerSpec struct {
 	// +optional
 	DynamicASN DynamicASN `json:"dynamicASN,omitempty"`
 
-	// The AS number that this router is told in place of myASN, in the session and in AS paths.
+	// The AS number that is sent to this router in place of myASN, in the session and in AS paths.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -229,7 +229,7 @@ type GracefulRestart struct {
 
 // BGPPeerStatus is what the controller says of a peer.
 type BGPPeerStatus struct {
-	// The spec as it was last accepted, which stays in force while the present one is not accepted.
+	// The spec as it was last accepted, which stays active while the present one is not accepted.
 	//
 	// +optional
 	AcceptedSpec *BGPPeerSpec `json:"acceptedSpec,omitempty"`

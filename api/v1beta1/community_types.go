@@ -27,7 +27,7 @@ type Community struct {
 // CommunitySpec is a list of aliases.
 type CommunitySpec struct {
 	// Aliases of communities. A name may be defined once, here and in other Communities: of two definitions, that of the older
-	// Community is in force.
+	// Community is active.
 	//
 	// +required
 	// +listType=map
@@ -58,7 +58,7 @@ type CommunityAlias struct {
 
 // CommunityStatus is what the controller says of the aliases.
 type CommunityStatus struct {
-	// The spec as it was last accepted, which stays in force while the present one is not accepted.
+	// The spec as it was last accepted, which stays active while the present one is not accepted.
 	//
 	// +optional
 	AcceptedSpec *CommunitySpec `json:"acceptedSpec,omitempty"`

@@ -6,7 +6,7 @@ const (
 	// with all others, and therefore used.
 	ConditionAccepted = "Accepted"
 	// ConditionOverlapping says whether a pool has addresses that the cluster uses for
-	// something else: it is in force all the same.
+	// something else: it is active all the same.
 	ConditionOverlapping = "Overlapping"
 	// ConditionAdvertised says of a pool whether an advertisement is for it: else its addresses are assigned and not announced.
 	ConditionAdvertised = "Advertised"

@@ -96,7 +96,7 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	NamespaceQuota int32 `json:"namespaceQuota,omitempty"`
 
-	// How long an address that was released rests before a Service gets it that did not
+	// How long an address that was released cools down before a Service gets it that did not
 	// ask for it, such as "10m": until then caches and firewall rules of former
 	// clients may still know it. Who asks for the address itself gets it at once.
 	// The controller does not remember what was released before it became the leader.
@@ -187,7 +187,7 @@ type IPAddressPoolStatus struct {
 	// The same of IPv6 addresses. Of more than a million only how many are assigned.
 	// +optional
 	UsedIPv6 string `json:"usedIPv6,omitempty"`
-	// The spec as it was last accepted, which stays in force while the present one is not accepted.
+	// The spec as it was last accepted, which stays active while the present one is not accepted.
 	//
 	// +optional
 	// +kubebuilder:validation:Schemaless

@@ -103,7 +103,7 @@ type PreferredNodeSelector struct {
 
 // L2AdvertisementStatus is what the controller says of an advertisement.
 type L2AdvertisementStatus struct {
-	// The spec as it was last accepted, which stays in force while the present one is not accepted.
+	// The spec as it was last accepted, which stays active while the present one is not accepted.
 	//
 	// +optional
 	// +kubebuilder:validation:Schemaless

@@ -122,7 +122,7 @@ func (l *ledger) release(k ipam.Key) outcome {
 	return l.do(func(st *ipam.State, _ *outcome) { st.Release(k) })
 }
 
-// reconfigure puts a new snapshot in force.
+// reconfigure applies a new snapshot.
 func (l *ledger) reconfigure(s *config.Snapshot) outcome {
 	return l.do(func(st *ipam.State, _ *outcome) { st.Reconfigure(s) })
 }

@@ -166,7 +166,7 @@ func (r *Reconciler) snapshot(ctx context.Context, from client.Reader) (*config.
 	return s, nil
 }
 
-// reconfigure puts the pools as they are now in force.
+// reconfigure applies the pools as they are now.
 func (r *Reconciler) reconfigure(ctx context.Context) error {
 	snapshot, err := r.snapshot(ctx, r.Client)
 	if err != nil {

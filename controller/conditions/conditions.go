@@ -1,7 +1,8 @@
 // Package conditions tells operators whether their objects are accepted: it
 // builds the configuration whenever an object changes and writes what config
-// says of each into its condition Accepted; of a pool whether it is Overlapping and Advertised, and of an advertisement what it is Matching, too. An object is written only when a condition changes. Putting
-// the configuration in force is left to others.
+// says of each into its condition Accepted; of a pool whether it is Overlapping and
+// Advertised, and of an advertisement what it is Matching, too. An object is written
+// only when a condition changes. Applying the configuration is left to others.
 package conditions
 
 import (
@@ -95,7 +96,7 @@ func Count(ctx context.Context, c client.Reader) (map[metrics.ObjectState]int, e
 // catchUp is how long a newer version of an object may be on its way here.
 const catchUp = 50 * time.Millisecond
 
-// write tells an object of its problems, and notes the spec of one that has no faults: it stays in force should the next one have some.
+// write tells an object of its problems, and notes the spec of one that has no faults: it stays active should the next one have some.
 func (r *Reconciler) write(ctx context.Context, k *kind, o client.Object, in *cluster, problems []config.Problem) error {
 	after, ok := o.DeepCopyObject().(client.Object)
 	if !ok {

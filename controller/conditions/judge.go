@@ -65,7 +65,7 @@ func (c *cluster) judge(o client.Object, problems []config.Problem) []metav1.Con
 
 // advertisement is one of either protocol.
 type advertisement interface {
-	Announces(*config.Pool) bool
+	Announces(p *config.Pool) bool
 	SelectsNode(labels map[string]string) bool
 }
 
@@ -156,7 +156,7 @@ func condition(bad metav1.ConditionStatus, problems []config.Problem, c metav1.C
 }
 
 // newsworthy reports whether an event tells of a condition that has changed. Nodes come and
-// go: which of them a pool overlaps is told by the condition alone.
+// go: the condition alone says which of them a pool overlaps.
 func newsworthy(before, now *metav1.Condition) bool {
 	switch {
 	case now.Type == v1beta1.ConditionAdvertised, now.Type == v1beta1.ConditionMatching, now.Reason == reasonAccepted, now.Reason == reasonDistinct:

@@ -92,7 +92,7 @@ const (
 // named is how many nodes without a session are named.
 const named = 3
 
-// Summarize puts into a BGPPeer what is known of its sessions. One that is not in force is nil in p. Of a node that is lost, as most
+// Summarize puts into a BGPPeer what is known of its sessions. One that is not active is nil in p. Of a node that is lost, as most
 // speakers report, or not ready, as Kubernetes says later, what its speaker reported last does not count.
 func Summarize(to *v1beta1.BGPPeer, p *config.Peer, nodes []corev1.Node, lost []string, reports []v1beta1.BGPStatus) {
 	sessions := map[string]*v1beta1.BGPSession{}

@@ -1,5 +1,5 @@
 // Package poolstatus writes into each IPAddressPool how many of its addresses
-// are in use. What is in use is told by controller/assign; changes that come in quick
+// are in use. controller/assign says what is in use; changes that come in quick
 // succession are written together.
 package poolstatus
 

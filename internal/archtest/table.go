@@ -83,9 +83,9 @@ var Table = []Rule{
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour", "internal/latest"}, Never: kubernetes},
 	{Package: "speaker/strictarp", Ours: []string{"internal/latest"}, Never: join(kubernetes, sockets)},
 	{Package: "speaker/neighbour", Never: join(kubernetes, telling, concurrent, sockets)},
-	{Package: "speaker/sieve", Never: join(kubernetes, telling, concurrent)},
-	{Package: "speaker/arp", Ours: []string{"speaker/neighbour", "speaker/sieve"}, Never: join(kubernetes, concurrent)},
-	{Package: "speaker/ndp", Ours: []string{"speaker/neighbour", "speaker/sieve"}, Never: join(kubernetes, concurrent)},
+	{Package: "speaker/filter", Never: join(kubernetes, telling, concurrent)},
+	{Package: "speaker/arp", Ours: []string{"speaker/neighbour", "speaker/filter"}, Never: join(kubernetes, concurrent)},
+	{Package: "speaker/ndp", Ours: []string{"speaker/neighbour", "speaker/filter"}, Never: join(kubernetes, concurrent)},
 
 	// What both binaries share.
 	{Package: "internal/kube", Ours: []string{"api/v1beta1"}, Never: sockets},
@@ -112,7 +112,7 @@ var Table = []Rule{
 	{Package: "internal/demo/...", Ours: []string{"..."}},
 	{Package: "internal/e2e/...", Ours: []string{"..."}},
 	{Package: "internal/envtest/...", Ours: []string{"..."}},
-	{Package: "internal/gauge", Ours: []string{"internal/lab"}, Never: kubernetes},
+	{Package: "internal/measure", Ours: []string{"internal/lab"}, Never: kubernetes},
 	{Package: "internal/image/...", Ours: []string{"..."}},
 	{Package: "internal/lab/...", Ours: []string{"..."}},
 	{Package: "internal/release", Ours: []string{"internal/image"}, Never: join(kubernetes, sockets)},

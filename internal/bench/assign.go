@@ -11,8 +11,8 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // waiters is how many Services wait while the others are deleted.
@@ -20,7 +20,7 @@ const waiters = 100
 
 // assign measures the controller on a cluster of one node.
 func assign(ctx context.Context) error {
-	others, err := gauge.Processes(gauge.Controller)
+	others, err := measure.Processes(measure.Controller)
 	if err != nil {
 		return err
 	}

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // fall is what the client saw when a node was lost, and when it came back.
-type fall struct{ lost, back gauge.Attempts }
+type fall struct{ lost, back measure.Attempts }
 
 func (b *layer2) cable(ctx context.Context) error {
 	return b.falls(ctx, "The cable of the announcing node is pulled", *trials, b.fall)
@@ -58,7 +58,7 @@ func (b *layer2) fall(ctx context.Context) (f fall, err error) {
 	if err != nil {
 		return f, err
 	}
-	f.lost, err = b.during(ctx, func(p *gauge.Probe) error {
+	f.lost, err = b.during(ctx, func(p *measure.Probe) error {
 		if err := b.PullCable(node); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (b *layer2) fall(ctx context.Context) (f fall, err error) {
 	if err != nil {
 		return f, err
 	}
-	f.back, err = b.during(ctx, func(*gauge.Probe) error {
+	f.back, err = b.during(ctx, func(*measure.Probe) error {
 		if err := b.ReplugCable(node); err != nil {
 			return err
 		}

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 func (b *layer2) crowd(ctx context.Context) error {
@@ -38,7 +38,7 @@ const rest = 30 * time.Second
 type calm struct {
 	cpu     time.Duration
 	rss     int64
-	traffic gauge.Traffic
+	traffic measure.Traffic
 }
 
 func (b *layer2) idle(ctx context.Context) error {
@@ -65,21 +65,21 @@ func (b *layer2) idle(ctx context.Context) error {
 
 // watchIdle looks at the process first, and then at what is sent: the sender pays for who listens.
 func (b *layer2) watchIdle(node *lab.Host) (c calm, err error) {
-	pid, err := gauge.SpeakerOn(node)
+	pid, err := measure.SpeakerOn(node)
 	if err != nil {
 		return c, err
 	}
-	before, err := gauge.UsageOf(pid)
+	before, err := measure.UsageOf(pid)
 	if err != nil {
 		return c, err
 	}
 	time.Sleep(rest)
-	after, err := gauge.UsageOf(pid)
+	after, err := measure.UsageOf(pid)
 	if err != nil {
 		return c, err
 	}
 	c.cpu, c.rss = after.CPU-before.CPU, after.RSS
-	c.traffic, err = gauge.Sniff(node, "eth0", rest, crowd)
+	c.traffic, err = measure.Sniff(node, "eth0", rest, crowd)
 	return c, err
 }
 
@@ -95,7 +95,7 @@ func (b *layer2) takeOver(ctx context.Context) error {
 		if err := b.PullCable(node); err != nil {
 			return err
 		}
-		answers, err := gauge.All(ctx, b.Host(lab.Client), *limit, its...)
+		answers, err := measure.All(ctx, b.Host(lab.Client), *limit, its...)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (b *layer2) takeOver(ctx context.Context) error {
 
 // busiest returns the node that answers for most of the crowd, and for what.
 func (b *layer2) busiest(ctx context.Context) (node string, its []netip.Addr, err error) {
-	answers, err := gauge.All(ctx, b.Host(lab.Client), 30*time.Second, b.have...)
+	answers, err := measure.All(ctx, b.Host(lab.Client), 30*time.Second, b.have...)
 	if err != nil {
 		return "", nil, err
 	}

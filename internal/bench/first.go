@@ -14,13 +14,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // asking runs do while an asker asks from the client.
-func (b *layer2) asking(ctx context.Context, do func(context.Context, *gauge.Asker) error) error {
-	ask, err := gauge.OpenAsker(b.Host(lab.Client), "eth0")
+func (b *layer2) asking(ctx context.Context, do func(context.Context, *measure.Asker) error) error {
+	ask, err := measure.OpenAsker(b.Host(lab.Client), "eth0")
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (b *layer2) unused(n int) (out []netip.Addr) {
 	return out
 }
 
-// join creates a Service of the crowd. kube-proxy is told to look away: there is one for each node, and all share
+// join creates a Service of the crowd. kube-proxy is configured to ignore it: there is one for each node, and all share
 // this machine's CPUs.
 func (b *bench) join(ctx context.Context, name string, address netip.Addr) error {
 	noNodePorts := false
@@ -61,7 +61,7 @@ func (b *bench) join(ctx context.Context, name string, address netip.Addr) error
 }
 
 // answered waits until all were answered, or for as long as the limit.
-func answered(ctx context.Context, ask *gauge.Asker) {
+func answered(ctx context.Context, ask *measure.Asker) {
 	for start := time.Now(); ask.Waiting() > 0 && time.Since(start) < *limit && ctx.Err() == nil; {
 		time.Sleep(time.Millisecond)
 	}
@@ -69,7 +69,7 @@ func answered(ctx context.Context, ask *gauge.Asker) {
 
 func (b *layer2) first(ctx context.Context) error {
 	var all []float64
-	err := b.asking(ctx, func(ctx context.Context, ask *gauge.Asker) error {
+	err := b.asking(ctx, func(ctx context.Context, ask *measure.Asker) error {
 		for i, address := range b.unused(*trials) {
 			ask.Expect(address)
 			time.Sleep(250*time.Millisecond + time.Duration(i%10)*7*time.Millisecond) // at no fixed beat
@@ -95,7 +95,7 @@ func (b *layer2) first(ctx context.Context) error {
 }
 
 // since returns how long after something an address was answered; the limit stands for never.
-func since(begin time.Time, address netip.Addr, answers map[netip.Addr]gauge.Answer) time.Duration {
+func since(begin time.Time, address netip.Addr, answers map[netip.Addr]measure.Answer) time.Duration {
 	a, ok := answers[address]
 	if !ok {
 		return *limit
@@ -116,7 +116,7 @@ func (b *layer2) burst(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		progressf("p99 %.0f ms", gauge.Quantile(took, 0.99))
+		progressf("p99 %.0f ms", measure.Quantile(took, 0.99))
 		all = append(all, took)
 		if _, err := quiet(ctx, gossiping, b.speakers); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (b *layer2) burst(ctx context.Context) error {
 		q      float64
 		mustBe string
 	}{{"creation answered → first ARP answer, p50", 0.5, ""}, {"the same, p99", 0.99, "250 ms"}, {"the same, worst", 1, ""}} {
-		rowOf(all, q.what, q.mustBe, "%.0f ms", func(took []float64) float64 { return gauge.Quantile(took, q.q) })
+		rowOf(all, q.what, q.mustBe, "%.0f ms", func(took []float64) float64 { return measure.Quantile(took, q.q) })
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func (b *layer2) grow(ctx context.Context, n int) (took []float64, err error) {
 	for i, a := range b.unused(n) {
 		address[fmt.Sprintf("%s%d", prefix, i)] = a
 	}
-	err = b.asking(ctx, func(ctx context.Context, ask *gauge.Asker) error {
+	err = b.asking(ctx, func(ctx context.Context, ask *measure.Asker) error {
 		created, err := b.each(ctx, prefix, n, func(ctx context.Context, name string) error {
 			ask.Expect(address[name])
 			return b.join(ctx, name, address[name])

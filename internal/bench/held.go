@@ -8,8 +8,8 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // connections are kept open, and each is used every pulse.
@@ -21,7 +21,7 @@ const (
 func (b *layer2) held(ctx context.Context) error {
 	var lost []float64
 	for range *planned {
-		h, err := gauge.Hold(ctx, connections, pulse, func(ctx context.Context) (net.Conn, error) {
+		h, err := measure.Hold(ctx, connections, pulse, func(ctx context.Context) (net.Conn, error) {
 			return b.Host(lab.Client).DialContext(ctx, "tcp", netip.AddrPortFrom(page, 80).String())
 		})
 		if err != nil {

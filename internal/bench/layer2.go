@@ -15,15 +15,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 //go:embed layer2.yaml
 var objects string
 
 // onLayer2 are in the order in which they are taken: burst leaves its Services to crowd.
-var onLayer2 = []measure[*layer2]{
+var onLayer2 = []measurement[*layer2]{
 	{"cable", (*layer2).cable},
 	{"outage", (*layer2).outage},
 	{"planned", (*layer2).planned},
@@ -64,7 +64,7 @@ func (b *layer2) prepare(ctx context.Context) (err error) {
 			return fmt.Errorf("add %s to %s: %w: %s", own, name, err, out)
 		}
 	}
-	if b.hosts, err = gauge.MACs(b.Lab); err != nil {
+	if b.hosts, err = measure.MACs(b.Lab); err != nil {
 		return err
 	}
 	if _, err := b.Kubectl(ctx, strings.NewReader(objects), "apply", "-f", "-"); err != nil {
@@ -80,9 +80,9 @@ const (
 )
 
 // during fetches the page over new connections while something is done.
-func (b *layer2) during(ctx context.Context, do func(*gauge.Probe) error) (gauge.Attempts, error) {
+func (b *layer2) during(ctx context.Context, do func(*measure.Probe) error) (measure.Attempts, error) {
 	client := b.Host(lab.Client)
-	p := gauge.Start(interval, func() error {
+	p := measure.Start(interval, func() error {
 		_, err := client.Get(ctx, page, 80, patience)
 		return err
 	})
@@ -92,7 +92,7 @@ func (b *layer2) during(ctx context.Context, do func(*gauge.Probe) error) (gauge
 }
 
 // recovered waits until the page was away and comes again, or for as long as the limit.
-func (b *layer2) recovered(ctx context.Context, p *gauge.Probe) {
+func (b *layer2) recovered(ctx context.Context, p *measure.Probe) {
 	for start := time.Now(); !p.Recovered(2*patience) && time.Since(start) < *limit && ctx.Err() == nil; {
 		time.Sleep(interval)
 	}
@@ -100,7 +100,7 @@ func (b *layer2) recovered(ctx context.Context, p *gauge.Probe) {
 
 // holder returns the node that answers for the page.
 func (b *layer2) holder(ctx context.Context) (string, error) {
-	macs, err := gauge.Holders(ctx, b.Host(lab.Client), page, 200*time.Millisecond)
+	macs, err := measure.Holders(ctx, b.Host(lab.Client), page, 200*time.Millisecond)
 	if err != nil {
 		return "", err
 	}

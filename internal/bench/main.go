@@ -96,13 +96,13 @@ func selected(text string) (chosen []string, err error) {
 	return chosen, err
 }
 
-// A measure prints a table of what was measured on a cluster.
-type measure[C any] struct {
+// A measurement prints a table of what was measured on a cluster.
+type measurement[C any] struct {
 	name string
 	run  func(C, context.Context) error
 }
 
-func namesOf[C any](all []measure[C]) (out []string) {
+func namesOf[C any](all []measurement[C]) (out []string) {
 	for _, m := range all {
 		out = append(out, m.name)
 	}
@@ -110,7 +110,7 @@ func namesOf[C any](all []measure[C]) (out []string) {
 }
 
 // onCluster takes the chosen measures on a cluster of three nodes.
-func onCluster[C any](ctx context.Context, prepare func(context.Context, *bench) (C, error), all []measure[C], chosen []string) error {
+func onCluster[C any](ctx context.Context, prepare func(context.Context, *bench) (C, error), all []measurement[C], chosen []string) error {
 	b, err := start(ctx, 3)
 	if err != nil {
 		return err

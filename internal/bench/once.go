@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 type bench struct {
@@ -136,7 +136,7 @@ func (w *watcher) latencies(f *figures, answered map[string]time.Time) {
 		all = append(all, max(0, w.assigned[name].Sub(at)))
 		lastAsked, lastServed = later(lastAsked, at), later(lastServed, w.assigned[name])
 	}
-	f.p50, f.p99, f.worst = gauge.Quantile(all, 0.5), gauge.Quantile(all, 0.99), gauge.Quantile(all, 1)
+	f.p50, f.p99, f.worst = measure.Quantile(all, 0.5), measure.Quantile(all, 0.99), measure.Quantile(all, 1)
 	f.last = max(0, lastServed.Sub(lastAsked))
 }
 

@@ -6,8 +6,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // works are what is done to clusters on purpose: commands for kubectl, and those that undo them.
@@ -66,7 +66,7 @@ func (b *bench) kubectl(ctx context.Context, commands [][]string) error {
 func (b *layer2) planned(ctx context.Context) error {
 	headingf("Work on the announcing node, %d times each; connections as before.", *planned)
 	for _, w := range works {
-		var all []gauge.Attempts
+		var all []measure.Attempts
 		for i := range *planned {
 			seen, err := b.work(ctx, w.do, w.undo)
 			if err != nil {
@@ -78,19 +78,19 @@ func (b *layer2) planned(ctx context.Context) error {
 			}
 			all = append(all, seen)
 		}
-		rowOf(all, w.what+": pages lost, of new connections", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed()) - cut(a)) })
+		rowOf(all, w.what+": pages lost, of new connections", "0", "%.0f", func(a measure.Attempts) float64 { return float64(len(a.Failed()) - cut(a)) })
 		mustBe := "0"
 		if w.moves {
 			mustBe = ""
 		}
-		rowOf(all, "the same: pages lost, of connections under way", mustBe, "%.0f", func(a gauge.Attempts) float64 { return float64(cut(a)) })
-		rowOf(all, "the same: longest time without a page", "100 ms", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Gap()) })
+		rowOf(all, "the same: pages lost, of connections under way", mustBe, "%.0f", func(a measure.Attempts) float64 { return float64(cut(a)) })
+		rowOf(all, "the same: longest time without a page", "100 ms", "%.0f ms", func(a measure.Attempts) float64 { return millis(a.Gap()) })
 	}
 	return nil
 }
 
 // cut is how many connections were reset.
-func cut(all gauge.Attempts) (n int) {
+func cut(all measure.Attempts) (n int) {
 	for _, lost := range all.Failed() {
 		if lost.Cut() {
 			n++
@@ -99,12 +99,12 @@ func cut(all gauge.Attempts) (n int) {
 	return n
 }
 
-func (b *layer2) work(ctx context.Context, do, undo func(node string) [][]string) (gauge.Attempts, error) {
+func (b *layer2) work(ctx context.Context, do, undo func(node string) [][]string) (measure.Attempts, error) {
 	node, err := b.holder(ctx)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := b.during(ctx, func(*gauge.Probe) error {
+	seen, err := b.during(ctx, func(*measure.Probe) error {
 		if err := b.kubectl(ctx, do(node)); err != nil {
 			return err
 		}

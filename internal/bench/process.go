@@ -8,14 +8,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // quietPatience is how long processes may take to have nothing left to do.
 const quietPatience = 3 * time.Minute
 
 // quiet waits until processes use less than some CPU in a second, and returns what they have used.
-func quiet(ctx context.Context, less time.Duration, of func() (gauge.Usage, error)) (gauge.Usage, error) {
+func quiet(ctx context.Context, less time.Duration, of func() (measure.Usage, error)) (measure.Usage, error) {
 	was, err := of()
 	if err != nil {
 		return was, err
@@ -32,21 +32,21 @@ func quiet(ctx context.Context, less time.Duration, of func() (gauge.Usage, erro
 }
 
 // controllers is what all processes of the controller have used.
-func controllers() (gauge.Usage, error) {
-	pids, err := gauge.Processes(gauge.Controller)
+func controllers() (measure.Usage, error) {
+	pids, err := measure.Processes(measure.Controller)
 	if err != nil || len(pids) == 0 {
-		return gauge.Usage{}, fmt.Errorf("no process runs %s (%w)", gauge.Controller, err)
+		return measure.Usage{}, fmt.Errorf("no process runs %s (%w)", measure.Controller, err)
 	}
 	return usage(pids...)
 }
 
 // speakers is what the speakers of the cluster have used.
-func (b *bench) speakers() (gauge.Usage, error) {
+func (b *bench) speakers() (measure.Usage, error) {
 	var pids []int
 	for _, node := range b.Nodes() {
-		pid, err := gauge.SpeakerOn(b.Host(node))
+		pid, err := measure.SpeakerOn(b.Host(node))
 		if err != nil {
-			return gauge.Usage{}, err
+			return measure.Usage{}, err
 		}
 		pids = append(pids, pid)
 	}
@@ -54,9 +54,9 @@ func (b *bench) speakers() (gauge.Usage, error) {
 }
 
 // usage is what processes have used: CPU all of them, memory the larger.
-func usage(pids ...int) (all gauge.Usage, err error) {
+func usage(pids ...int) (all measure.Usage, err error) {
 	for _, pid := range pids {
-		u, err := gauge.UsageOf(pid)
+		u, err := measure.UsageOf(pid)
 		if err != nil {
 			return all, err
 		}

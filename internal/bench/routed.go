@@ -12,15 +12,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 //go:embed routed.yaml
 var routedObjects string
 
 // byBGP are in the order in which they are taken.
-var byBGP = []measure[*routed]{
+var byBGP = []measurement[*routed]{
 	{"route", (*routed).route},
 	{"bgpcable", (*routed).cable},
 	{"bgpplanned", (*routed).planned},
@@ -82,9 +82,9 @@ func (b *routed) healthy(ctx context.Context) error {
 }
 
 // during fetches the page from behind the routers over new connections while something is done.
-func (b *routed) during(ctx context.Context, do func() error) (gauge.Attempts, error) {
+func (b *routed) during(ctx context.Context, do func() error) (measure.Attempts, error) {
 	client := b.Host(lab.FarClient)
-	p := gauge.Start(interval, func() error {
+	p := measure.Start(interval, func() error {
 		_, err := client.Get(ctx, routedPage, 80, patience)
 		return err
 	})
@@ -94,8 +94,8 @@ func (b *routed) during(ctx context.Context, do func() error) (gauge.Attempts, e
 }
 
 // watching watches the routes of a router's kernel while something is done.
-func (b *routed) watching(router string, do func(*gauge.Routes) error) error {
-	w, err := gauge.WatchRoutes(b.Host(router))
+func (b *routed) watching(router string, do func(*measure.Routes) error) error {
+	w, err := measure.WatchRoutes(b.Host(router))
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (b *routed) route(ctx context.Context) error {
 		return err
 	}
 	for _, r := range []string{lab.Router1, lab.Router2} {
-		err := b.watching(r, func(routes *gauge.Routes) error {
+		err := b.watching(r, func(routes *measure.Routes) error {
 			for i := range *trials {
 				d, err := b.routeOf(ctx, w, routes, fmt.Sprintf("route-%s-%d", r, i))
 				if err != nil {
@@ -132,7 +132,7 @@ func (b *routed) route(ctx context.Context) error {
 }
 
 // routeOf creates a Service, and returns how long after its address was seen its route was there.
-func (b *routed) routeOf(ctx context.Context, w *watcher, routes *gauge.Routes, name string) (time.Duration, error) {
+func (b *routed) routeOf(ctx context.Context, w *watcher, routes *measure.Routes, name string) (time.Duration, error) {
 	b.last = b.last.Next()
 	if err := b.join(ctx, name, b.last); err != nil {
 		return 0, err
@@ -159,7 +159,7 @@ func (b *routed) until(ctx context.Context, what string, is func() bool) error {
 }
 
 func (b *routed) cable(ctx context.Context) error {
-	var all []gauge.Attempts
+	var all []measure.Attempts
 	for i := range *outages {
 		seen, err := b.during(ctx, func() error {
 			if err := b.PullCable("node-1"); err != nil {
@@ -179,15 +179,15 @@ func (b *routed) cable(ctx context.Context) error {
 	}
 	headingf("The cable of one of three nodes is pulled, %d times; pods elsewhere. A client behind the routers fetches a page every %s, within %s.",
 		*outages, interval, patience)
-	rowOf(all, "first page lost begun → last page lost begun", "500 ms", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Trouble()) })
-	rowOf(all, "longest time without a page", "500 ms", "%.0f ms", func(a gauge.Attempts) float64 { return millis(a.Gap()) })
+	rowOf(all, "first page lost begun → last page lost begun", "500 ms", "%.0f ms", func(a measure.Attempts) float64 { return millis(a.Trouble()) })
+	rowOf(all, "longest time without a page", "500 ms", "%.0f ms", func(a measure.Attempts) float64 { return millis(a.Gap()) })
 	return nil
 }
 
 func (b *routed) planned(ctx context.Context) error {
 	headingf("Work on nodes, %d times each; connections as before.", *planned)
 	for _, w := range works {
-		var all []gauge.Attempts
+		var all []measure.Attempts
 		for range *planned {
 			seen, err := b.during(ctx, func() error {
 				if err := b.kubectl(ctx, w.do("node-1")); err != nil {
@@ -205,8 +205,8 @@ func (b *routed) planned(ctx context.Context) error {
 				return err
 			}
 		}
-		rowOf(all, w.what+": pages lost, of new connections", "0", "%.0f", func(a gauge.Attempts) float64 { return float64(len(a.Failed()) - cut(a)) })
-		rowOf(all, "the same: pages lost, of connections under way", "", "%.0f", func(a gauge.Attempts) float64 { return float64(cut(a)) })
+		rowOf(all, w.what+": pages lost, of new connections", "0", "%.0f", func(a measure.Attempts) float64 { return float64(len(a.Failed()) - cut(a)) })
+		rowOf(all, "the same: pages lost, of connections under way", "", "%.0f", func(a measure.Attempts) float64 { return float64(cut(a)) })
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (b *routed) planned(ctx context.Context) error {
 type many map[string]netip.Addr
 
 // have reports whether all their routes have so many next hops.
-func (m many) have(w *gauge.Routes, hops int) func() bool {
+func (m many) have(w *measure.Routes, hops int) func() bool {
 	return func() bool {
 		for _, a := range m {
 			if c := w.Changes(host(a)); len(c) == 0 || c[len(c)-1].Hops != hops {
@@ -226,7 +226,7 @@ func (m many) have(w *gauge.Routes, hops int) func() bool {
 	}
 }
 
-// routes has many, and measures what a speaker takes with them, and how soon routers have them again from one that starts anew.
+// routes has many, and measures what a speaker takes with them, and how soon routers have them again from one that starts again.
 func (b *routed) routes(ctx context.Context) error {
 	all := many{}
 	for i := range *services {
@@ -234,8 +234,8 @@ func (b *routed) routes(ctx context.Context) error {
 		all[fmt.Sprintf("routes-%d", i)] = b.last
 	}
 	var cold []float64
-	var used gauge.Usage
-	err := b.watching(lab.Router2, func(w *gauge.Routes) error {
+	var used measure.Usage
+	err := b.watching(lab.Router2, func(w *measure.Routes) error {
 		if _, err := b.each(ctx, "routes-", len(all), func(ctx context.Context, name string) error { return b.join(ctx, name, all[name]) }); err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func (b *routed) routes(ctx context.Context) error {
 
 // cold deletes a speaker's pod, and returns how long after that BIRD has all its routes again: it drops those of a node whose BFD session
 // ends.
-func (b *routed) cold(ctx context.Context, w *gauge.Routes, all many) (time.Duration, error) {
+func (b *routed) cold(ctx context.Context, w *measure.Routes, all many) (time.Duration, error) {
 	pod := []string{"-n", lab.Namespace, "delete", "pod", "--field-selector", "spec.nodeName=node-1", "-l", "app.kubernetes.io/component=speaker"}
 	begun := time.Now()
 	if err := b.kubectl(ctx, [][]string{append(pod, "--wait=false")}); err != nil {

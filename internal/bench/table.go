@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // headingf begins a table, with a line that says how its figures were taken.
@@ -17,7 +17,7 @@ func headingf(format string, method ...any) {
 
 // row prints the median and the greatest of some values; mustBe may be empty.
 func row(what, mustBe, format string, values ...float64) {
-	fmt.Printf("| %s | "+format+" | "+format+" | %s |\n", what, gauge.Quantile(values, 0.5), gauge.Quantile(values, 1), mustBe)
+	fmt.Printf("| %s | "+format+" | "+format+" | %s |\n", what, measure.Quantile(values, 0.5), measure.Quantile(values, 1), mustBe)
 }
 
 // rowOf prints a row of what each run has measured.

@@ -223,7 +223,7 @@ func (v *view) mendEndpoints(svc *corev1.Service) string {
 	return fmt.Sprintf("kubectl -n %s get pods -l %s", svc.Namespace, labels.Set(svc.Spec.Selector))
 }
 
-// announcedBy: nodes announce its addresses. That it has no endpoints is told apart.
+// announcedBy: nodes announce its addresses. That it has no endpoints is a step of its own.
 func (v *view) announcedBy(svc *corev1.Service, endpoints bool) Step {
 	s := Step{Name: "Announced", severity: Error}
 	c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)

@@ -43,7 +43,7 @@ func newReader() (*reader, error) {
 }
 
 // files reads all objects of files, of all files of folders that are YAML or JSON, or, for "-", of what comes in.
-// What cannot be read is told of at its place, with all else that cannot.
+// What cannot be read is reported at its place, with all else that cannot.
 func (r *reader) files(paths []string, in io.Reader) ([]document, error) {
 	var out []document
 	var errs []error

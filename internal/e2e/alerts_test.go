@@ -167,7 +167,7 @@ func (s *story) breakMost(peer func(name, address, more string) string) {
 		denies("events", "['events.k8s.io', '']", "['events']", "object.metadata.name.startsWith('barred.')"))
 	s.apply(full + pool("overlapping", "172.30.0.105-172.30.0.107") + peer("nobody", "172.30.0.99", "") +
 		"---\napiVersion: fairlead.io/v1beta1\nkind: BFDProfile\nmetadata: {name: fast}\nspec: {}\n" + peer("bird", lab.Router2Addrs.V4.String(), ", bfdProfile: fast"))
-	s.strange("172.30.0.100")
+	s.conflictingHost("172.30.0.100")
 
 	// A socket filter takes memory of this kind.
 	s.run(two, "sysctl -w net.core.optmem_max=1")

@@ -209,11 +209,11 @@ func TestGarbage(t *testing.T) {
 		})
 	}
 
-	// An edit that passes the API server and cannot be read leaves what was accepted in force.
+	// An edit that passes the API server and cannot be read leaves what was accepted active.
 	s.apply(advertised(`nodeSelectors: [{matchExpressions: [{key: a b, operator: Exists}]}]`))
 	s.within(5*second, "the edit is refused", func() error {
 		got := s.kubectl("get", "l2advertisement/all", "-o", `jsonpath={.status.conditions[0].reason} {.status.conditions[0].message}`)
-		if !strings.HasPrefix(got, "InvalidSelector") || !strings.Contains(got, "stays in force") {
+		if !strings.HasPrefix(got, "InvalidSelector") || !strings.Contains(got, "stays active") {
 			return errors.New(got)
 		}
 		return nil

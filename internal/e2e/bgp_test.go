@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 	"github.com/fairlead-lb/fairlead/internal/router"
 )
 
@@ -240,7 +240,7 @@ func TestBGPPassword(t *testing.T) {
 }
 
 // fetchingFar fetches a page again and again from behind the routers, while something is done.
-func (s *story) fetchingFar(do func()) gauge.Attempts {
+func (s *story) fetchingFar(do func()) measure.Attempts {
 	s.Helper()
 	p := s.fetching(20*ms, s.far(routed4))
 	do()
@@ -261,7 +261,7 @@ func TestBGPPlanned(t *testing.T) {
 		}
 		return nil
 	})
-	none := func(pages gauge.Attempts) {
+	none := func(pages measure.Attempts) {
 		s.Helper()
 		if failed := pages.Failed(); len(failed) > 0 {
 			s.Errorf("%d of %d pages failed, first: %v", len(failed), len(pages), failed[0].Err)
@@ -269,10 +269,10 @@ func TestBGPPlanned(t *testing.T) {
 	}
 	// A router that has other next hops than before sends what is under way to another node, which resets it. BIRD takes the route out of the
 	// kernel meanwhile: a page or two may find none.
-	uncut := func(pages gauge.Attempts) {
+	uncut := func(pages measure.Attempts) {
 		s.Helper()
 		between := 2
-		none(slices.DeleteFunc(pages, func(a gauge.Attempt) bool {
+		none(slices.DeleteFunc(pages, func(a measure.Attempt) bool {
 			if errors.Is(a.Err, syscall.EHOSTUNREACH) {
 				between--
 				return between >= 0
@@ -282,7 +282,7 @@ func TestBGPPlanned(t *testing.T) {
 	}
 	s.Run("SpeakersRestarted", func(t *testing.T) {
 		s := s.part(t)
-		watch, err := gauge.WatchRoutes(s.Host(lab.Router1))
+		watch, err := measure.WatchRoutes(s.Host(lab.Router1))
 		s.must(err)
 		none(s.fetchingFar(func() {
 			s.kubectl("-n", lab.Namespace, "rollout", "restart", "daemonset/speaker")
@@ -321,7 +321,7 @@ func TestBGPPlanned(t *testing.T) {
 	})
 	s.Run("PeersEdited", func(t *testing.T) {
 		s := s.part(t)
-		watch, err := gauge.WatchRoutes(s.Host(lab.Router1))
+		watch, err := measure.WatchRoutes(s.Host(lab.Router1))
 		s.must(err)
 		none(s.fetchingFar(func() {
 			before := s.since()
@@ -335,7 +335,7 @@ func TestBGPPlanned(t *testing.T) {
 		}))
 		s.must(watch.Stop())
 		if n := watch.Fewest(prefix); n != len(all) {
-			t.Errorf("FRR had %d next hops at one time while sessions began anew", n)
+			t.Errorf("FRR had %d next hops at one time while sessions began again", n)
 		}
 	})
 	s.Run("RouterRestarted", func(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // cluster is a lab with Fairlead on it.
@@ -314,8 +314,8 @@ func (s *story) nodeOf(mac string) string {
 
 // probe fetches a page again and again over new connections, until its stop.
 type probe struct {
-	*gauge.Probe
-	stop func() gauge.Attempts
+	*measure.Probe
+	stop func() measure.Attempts
 }
 
 // probe starts to fetch the page of an address every interval. Its stop returns what was fetched.
@@ -324,8 +324,8 @@ func (s *story) probe(address string, every time.Duration) *probe {
 }
 
 func (s *story) fetching(every time.Duration, page func() error) *probe {
-	p := &probe{Probe: gauge.Start(every, page)}
-	p.stop = sync.OnceValue(func() gauge.Attempts {
+	p := &probe{Probe: measure.Start(every, page)}
+	p.stop = sync.OnceValue(func() measure.Attempts {
 		all := p.Stop()
 		s.Logf("%d pages fetched, %d failures, longest gap %s", len(all), len(all.Failed()), all.Gap())
 		return all
@@ -335,7 +335,7 @@ func (s *story) fetching(every time.Duration, page func() error) *probe {
 }
 
 // without fails if anything failed.
-func (s *story) without(pages gauge.Attempts) {
+func (s *story) without(pages measure.Attempts) {
 	s.Helper()
 	if failed := pages.Failed(); len(failed) > 0 {
 		s.Errorf("%d pages failed, first after %.2fs: %v", len(failed), failed[0].At.Seconds(), failed[0].Err)
@@ -344,7 +344,7 @@ func (s *story) without(pages gauge.Attempts) {
 
 // handedOver fails if anything failed but connections that were under way when the address moved: the
 // node that gets their next packets does not know them, and resets them.
-func (s *story) handedOver(pages gauge.Attempts) {
+func (s *story) handedOver(pages measure.Attempts) {
 	s.Helper()
 	failed := pages.Failed()
 	for _, f := range failed {

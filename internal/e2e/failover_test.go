@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // pulled is the loss of a node, as sudden as can be.
@@ -23,9 +23,9 @@ func pulled(s *story, node string) (undo func()) {
 func TestFailover(t *testing.T) {
 	s := dual(t, shared, either)
 	s.undergo(
-		ordeal{name: "Cable", reason: "a dead node costs under a second", limit: sudden, do: pulled},
-		ordeal{name: "CableOfIPv6", reason: "in both families", limit: sudden, six: true, do: pulled},
-		ordeal{name: "CableWithoutController", reason: "the controller has no part in it", limit: sudden, do: func(s *story, node string) func() {
+		disruption{name: "Cable", reason: "a dead node costs under a second", limit: sudden, do: pulled},
+		disruption{name: "CableOfIPv6", reason: "in both families", limit: sudden, six: true, do: pulled},
+		disruption{name: "CableWithoutController", reason: "the controller has no part in it", limit: sudden, do: func(s *story, node string) func() {
 			s.kubectl("-n", lab.Namespace, "scale", "deployment/controller", "--replicas=0")
 			s.kubectl("-n", lab.Namespace, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=controller", "--timeout=60s")
 			replug := pulled(s, node)
@@ -34,7 +34,7 @@ func TestFailover(t *testing.T) {
 				s.cleanly("-n", lab.Namespace, "scale", "deployment/controller", "--replicas=2")
 			}
 		}},
-		ordeal{name: "CableWithoutAPIServer", reason: "nor has the API server", limit: sudden, do: func(s *story, node string) func() {
+		disruption{name: "CableWithoutAPIServer", reason: "nor has the API server", limit: sudden, do: func(s *story, node string) func() {
 			s.Cleanup(func() { s.check(s.Wake(context.Background())) })
 			s.must(s.Stop(lab.APIServer))
 			time.Sleep(2 * second)
@@ -48,17 +48,17 @@ func TestFailover(t *testing.T) {
 				})
 			}
 		}},
-		ordeal{name: "Drained", reason: "pods leave a node that is drained, addresses need not", stays: true, do: func(s *story, node string) func() {
+		disruption{name: "Drained", reason: "pods leave a node that is drained, addresses need not", stays: true, do: func(s *story, node string) func() {
 			s.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
 			return func() { s.cleanly("uncordon", node) }
 		}},
-		ordeal{name: "OutOfService", reason: "a node that is declared lost hands over", limit: moving, do: func(s *story, node string) func() {
+		disruption{name: "OutOfService", reason: "a node that is declared lost hands over", limit: moving, do: func(s *story, node string) func() {
 			const taint = "node.kubernetes.io/out-of-service"
 			s.kubectl("taint", "node", node, taint+"=nodeshutdown:NoExecute")
 			s.leaves(15*second, node)
 			return func() { s.cleanly("taint", "node", node, taint+"-") }
 		}},
-		ordeal{name: "NotReady", reason: "a node whose kubelet is silent hands over when Kubernetes says so", limit: moving, do: func(s *story, node string) func() {
+		disruption{name: "NotReady", reason: "a node whose kubelet is silent hands over when Kubernetes says so", limit: moving, do: func(s *story, node string) func() {
 			s.must(s.Stop(node + "/" + lab.Kubelet))
 			s.leaves(90*second, node)
 			return func() { s.check(s.Start(node + "/" + lab.Kubelet)) }
@@ -91,7 +91,7 @@ func (s *story) cutGossip(node string) (restore func()) {
 		fmt.Fprintf(&rules, "add chain inet partition %s { type filter hook %[1]s priority 0; }\n", hook)
 		for _, protocol := range []string{"udp", "tcp"} {
 			for _, port := range []string{"sport", "dport"} {
-				fmt.Fprintf(&rules, "add rule inet partition %s %s %s %d drop\n", hook, protocol, port, gauge.GossipPort)
+				fmt.Fprintf(&rules, "add rule inet partition %s %s %s %d drop\n", hook, protocol, port, measure.GossipPort)
 			}
 		}
 	}
@@ -178,11 +178,11 @@ func TestInterfaceLost(t *testing.T) {
 	attach(t, "lan0", lab.NodesSegment, [3]byte{192, 168, 77}, "fd77::", "node-1", "node-2")
 	s := dual(t, shared, `interfaces: ["lan*"]`)
 	s.undergo(
-		ordeal{name: "Down", reason: "it is set down", limit: sudden, do: func(s *story, node string) func() {
+		disruption{name: "Down", reason: "it is set down", limit: sudden, do: func(s *story, node string) func() {
 			s.link(node, "lan0 down")
 			return func() { s.link(node, "lan0 up") }
 		}},
-		ordeal{name: "Renamed", reason: "its name is not selected any more", limit: sudden, do: func(s *story, node string) func() {
+		disruption{name: "Renamed", reason: "its name is not selected any more", limit: sudden, do: func(s *story, node string) func() {
 			s.link(node, "lan0 down", "lan0 name other0", "other0 up")
 			return func() { s.link(node, "other0 down", "other0 name lan0", "lan0 up") }
 		}},
@@ -224,7 +224,7 @@ func TestOtherSegment(t *testing.T) {
 
 	loser := s.announcers()["192.168.88.200"]
 	heir := map[string]string{"node-1": "node-2", "node-2": "node-1"}[loser]
-	lost := ordeal{reason: "an interface of two is lost", limit: sudden}
+	lost := disruption{reason: "an interface of two is lost", limit: sudden}
 	pages := s.watch(s.both())
 	s.link(loser, "lan1 down")
 	for a, p := range pages {
@@ -248,5 +248,5 @@ func TestFailoverIPTables(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	dual(t, on, either).undergo(ordeal{name: "Cable", reason: "a dead node costs under a second", limit: sudden, do: pulled})
+	dual(t, on, either).undergo(disruption{name: "Cable", reason: "a dead node costs under a second", limit: sudden, do: pulled})
 }

@@ -32,7 +32,7 @@ func TestProtect(t *testing.T) {
 
 	refused := func(what, why string, args ...string) {
 		t.Helper()
-		s.within(5*second, what, func() error { // policies need a moment until they are in force
+		s.within(5*second, what, func() error { // policies need a moment until they are active
 			out, err := s.Kubectl(t.Context(), nil, append(args, "--dry-run=server")...)
 			if err == nil {
 				return errAccepted

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // Speakers that are restarted in place are missed by nobody: no page fails, and no address moves. (The one that is killed is a
@@ -16,19 +16,19 @@ import (
 func TestSpeakersRestarted(t *testing.T) {
 	s := dual(t, shared, either)
 	s.undergo(
-		ordeal{name: "RolledOut", reason: "an upgrade", stays: true, do: func(s *story, _ string) func() {
+		disruption{name: "RolledOut", reason: "an upgrade", stays: true, do: func(s *story, _ string) func() {
 			s.held(50, func() {
 				s.kubectl("-n", lab.Namespace, "rollout", "restart", "daemonset/speaker")
 				s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
 			})
 			return func() {}
 		}},
-		ordeal{name: "Killed", reason: "a crash", stays: true, do: func(s *story, node string) func() {
-			pid, err := gauge.SpeakerOn(s.Host(node))
+		disruption{name: "Killed", reason: "a crash", stays: true, do: func(s *story, node string) func() {
+			pid, err := measure.SpeakerOn(s.Host(node))
 			s.must(err)
 			s.must(syscall.Kill(pid, syscall.SIGKILL))
 			s.within(20*second, "another process", func() error {
-				now, err := gauge.SpeakerOn(s.Host(node))
+				now, err := measure.SpeakerOn(s.Host(node))
 				if err == nil && now == pid {
 					return errors.New("it lives")
 				}
@@ -37,7 +37,7 @@ func TestSpeakersRestarted(t *testing.T) {
 			s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
 			return func() {}
 		}},
-		ordeal{name: "PodDeleted", reason: "a pod is replaced", stays: true, do: func(s *story, node string) func() {
+		disruption{name: "PodDeleted", reason: "a pod is replaced", stays: true, do: func(s *story, node string) func() {
 			s.kubectl("-n", lab.Namespace, "delete", "pod", "--field-selector", "spec.nodeName="+node, "-l", "app.kubernetes.io/component=speaker")
 			s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
 			return func() {}
@@ -48,9 +48,9 @@ func TestSpeakersRestarted(t *testing.T) {
 // held keeps connections open to each address while something is done, and fails if any is lost.
 func (s *story) held(n int, do func()) {
 	s.Helper()
-	var all []*gauge.Held
+	var all []*measure.Held
 	for _, address := range s.both() {
-		h, err := gauge.Hold(s.Context(), n, 100*ms, func(ctx context.Context) (net.Conn, error) {
+		h, err := measure.Hold(s.Context(), n, 100*ms, func(ctx context.Context) (net.Conn, error) {
 			return s.Host(lab.Client).DialContext(ctx, "tcp", net.JoinHostPort(address, "80"))
 		})
 		s.must(err)

@@ -96,8 +96,8 @@ func (h *history) inspect() {
 	}
 }
 
-// checkPools judges who is accepted: whoever has no address of an older one that is in force, and some left. Of the others, what was last
-// accepted stays in force if it can; that becomes the spec here.
+// checkPools judges who is accepted: whoever has no address of an older one that is active, and some left. Of the others, what was last
+// accepted stays active if it can; that becomes the spec here.
 func (sc *scene) checkPools() []string {
 	var faults []string
 	taken := map[netip.Addr]bool{}

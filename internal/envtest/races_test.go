@@ -141,9 +141,9 @@ func TestRefusedStatus(t *testing.T) {
 		_ = s.api.Delete(context.Background(), binding)
 		_ = s.api.Delete(context.Background(), policy)
 	})
-	// A policy is in force a moment after it is written.
+	// A policy is active a moment after it is written.
 	service("refused")(s)
-	s.within(patience, "the policy is in force", func() error {
+	s.within(patience, "the policy is active", func() error {
 		svc := s.get("refused")
 		svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "203.0.113.1"}}
 		if err := s.api.Status().Update(t.Context(), svc, client.DryRunAll); !apierrors.IsInvalid(err) {

@@ -221,7 +221,7 @@ func (s *stage) stop() {
 	s.ctl = nil
 }
 
-// idle checks that nothing is written while nothing happens, nor by a controller that starts anew.
+// idle checks that nothing is written while nothing happens, nor by a controller that starts again.
 func (s *stage) idle(d time.Duration) {
 	s.Helper()
 	before := s.settle(surely)

@@ -134,7 +134,7 @@ func editStatus(name string, options ...serviceOption) step {
 	}
 }
 
-// contested has speakers tell that a stranger uses an address of a Service which is not announced yet.
+// contested has speakers tell that a conflicting host uses an address of a Service which is not announced yet.
 func contested(name, ip string) step {
 	return func(s *stage) {
 		s.Helper()

@@ -22,7 +22,7 @@ const (
 	require = corev1.IPFamilyPolicyRequireDualStack
 )
 
-// Every story ends with a controller that starts anew: it must find nothing to write.
+// Every story ends with a controller that starts again: it must find nothing to write.
 func TestStories(t *testing.T) {
 	tests := map[string]struct {
 		reason string
@@ -103,7 +103,7 @@ func TestStories(t *testing.T) {
 			},
 		},
 		"Cooldown": {
-			reason: "A released address rests before somebody gets it who did not ask for it.",
+			reason: "A released address cools down before somebody gets it who did not ask for it.",
 			steps: []step{
 				started(), pool("a", "192.0.2.1", func(p *v1beta1.IPAddressPool) { p.Spec.ReuseCooldown = &metav1.Duration{Duration: 3 * time.Second} }),
 				service("one"), has("one", "192.0.2.1"), remove("one"), service("two"), lacks("two", "PoolExhausted"),
@@ -235,7 +235,7 @@ func TestStories(t *testing.T) {
 			},
 		},
 		"LastAccepted": {
-			reason: "A pool that is edited so that it cannot be accepted stays in force as it was, for new Services too, and after a restart.",
+			reason: "A pool that is edited so that it cannot be accepted stays active as it was, for new Services too, and after a restart.",
 			steps: []step{
 				started(), pool("a", "192.0.2.1-192.0.2.4"), poolIs("a", "Accepted"), pool("b", "198.51.100.1-198.51.100.4"), poolIs("b", "Accepted"),
 				editPool("b", addresses("192.0.2.4-192.0.2.9")), poolIs("b", "Overlap"),
@@ -428,7 +428,7 @@ func TestStories(t *testing.T) {
 			},
 		},
 		"Conflict": {
-			reason: "An address that a stranger uses is exchanged before it is served, if there is another, and then given only to who asks for it.",
+			reason: "An address that a conflicting host uses is exchanged before it is served, if there is another, and then given only to who asks for it.",
 			steps: []step{
 				started(), pool("a", "192.0.2.1-192.0.2.2"), service("one"), has("one", "192.0.2.1"),
 				contested("one", "192.0.2.1"), has("one", "192.0.2.2"), conflicts("one", false),

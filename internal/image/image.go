@@ -30,7 +30,7 @@ type Image struct {
 	Arch string
 	// User is the uid:gid that the program runs as unless the pod says otherwise.
 	User string
-	// Labels are told by the image's configuration.
+	// Labels are in the image's configuration.
 	Labels map[string]string
 }
 

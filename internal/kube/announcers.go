@@ -9,7 +9,7 @@ import (
 
 // Announcers reads the annotation of that name, such as "192.0.2.7=node-1,node-2; 2001:db8::7=node-2": for each
 // address the node that announces it, then the one that would next. What cannot be read is left out:
-// it is Fairlead's own, and made anew. It is read at each decision about the Service, so what is too long is not read at all.
+// it is Fairlead's own, and created again. It is read at each decision about the Service, so what is too long is not read at all.
 func Announcers(text string) map[netip.Addr][]string {
 	var out map[netip.Addr][]string
 	if len(text) > maxAnnouncers {

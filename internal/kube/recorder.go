@@ -23,8 +23,8 @@ import (
 
 // A Recorder writes events (events.k8s.io/v1), a moment later. It is an
 // events.EventRecorder that counts no repetitions: client-go's takes two events for one if
-// only their texts differ, so that of the second address of a Service only the first would
-// be told, and keeps each for six minutes to do so. Fairlead tells transitions only.
+// only their texts differ, and so would report the first address of a Service alone; and it keeps each
+// for six minutes to do so. Fairlead reports transitions only.
 type Recorder struct {
 	component, instance string
 	client              eventsclient.EventsV1Interface

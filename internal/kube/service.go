@@ -18,7 +18,7 @@ import (
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
 
-// DefaultClass is the load balancer class that Fairlead serves unless told otherwise.
+// DefaultClass is the load balancer class that Fairlead serves by default.
 const DefaultClass = "fairlead.io/lb"
 
 // Class says which Services are ours.

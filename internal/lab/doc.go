@@ -26,7 +26,7 @@
 // that LoadImage gave them, and PauseImage and WebImage.
 //
 // Default routes lead over both routers, each connection over one. They only forward until StartRouters has them speak BGP:
-// FRR and BIRD, configured as a network engineer would. What they have then is told by Paths and BFDUp, in their own
+// FRR and BIRD, configured as a network engineer would. Paths and BFDUp report what they have then, in their own
 // words, and by Forwards, as their kernels see it.
 //
 // # What a lab is made of

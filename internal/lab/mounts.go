@@ -46,8 +46,8 @@ func mountAnchor(p paths) error {
 	return coverTunables()
 }
 
-// mountHost gives a host its own of the places where containerd, runc, CNI and the kubelet leave files whatever they are
-// told, and of /sys, which shows the network of whoever mounts it.
+// mountHost gives a host its own of the places where containerd, runc, CNI and the kubelet leave files whatever their
+// flags, and of /sys, which shows the network of whoever mounts it.
 func mountHost() error {
 	cgroups, err := unix.Open(cgroupRoot, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {

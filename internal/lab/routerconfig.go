@@ -30,7 +30,7 @@ func frrBFD(b BFD) string {
 }
 
 // frrBGP is as short as it can be. FRR helps neighbours to restart (RFC 4724) and honours GRACEFUL_SHUTDOWN (RFC 8326) by itself. It
-// is not told to check the control plane after BFD: it would keep the routes of a node whose cable was pulled.
+// is not configured to check the control plane after BFD: it would keep the routes of a node whose cable was pulled.
 func frrBGP(r Routing) string {
 	var security, bfd string
 	if r.Password != "" {

@@ -31,7 +31,7 @@ const (
 	BIRD  = Router2 + "/bird"
 )
 
-// Routing is what both routers are told about the nodes. They take sessions from all of them, over IPv4 and IPv6, accept all
+// Routing is how both routers are configured for the nodes. They take sessions from all of them, over IPv4 and IPv6, accept all
 // routes of both families and use up to eight next hops at a time. Their own timers of BGP are long, so that the nodes' count.
 type Routing struct {
 	// Password signs the sessions (RFC 2385), unless it is empty.
@@ -54,7 +54,7 @@ var FastBFD = BFD{Interval: 100 * time.Millisecond, Multiplier: 3}
 
 func (b BFD) millis() int64 { return b.Interval.Milliseconds() }
 
-// StartRouters starts the routers' BGP, or starts it anew with another configuration. Without it they only forward.
+// StartRouters starts the routers' BGP, or starts it again with another configuration. Without it they only forward.
 // It installs FRR and BIRD if this is the machine's first time.
 func (l *Lab) StartRouters(ctx context.Context, r Routing) error {
 	if err := debian.Ensure(ctx, l.options.logf, router.Programs...); err != nil {
@@ -114,7 +114,7 @@ func (l *Lab) startRouter(ctx context.Context, r routerHost) error {
 	return nil
 }
 
-// routerHost is a router, its programs in the order in which they start, and what they are told.
+// routerHost is a router, its programs in the order in which they start, and their configuration.
 type routerHost struct {
 	name, dir string
 	user      string // who owns its files

@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type BGPSession struct {
 	Peer string
 	Up   bool
-	// Routes are those that the router has been told of.
+	// Routes are those that are announced to the router.
 	Routes int
 	// The others count since the peer was configured. Discarded are UPDATE messages of the router.
 	Sent, Received, Discarded, Established uint64

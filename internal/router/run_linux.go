@@ -249,7 +249,7 @@ func give(path, name string) error {
 	return os.Chown(path, uid, gid)
 }
 
-// running is a process that is the second of a process namespace. The first is a shell, which tells it to end when it is told so
+// running is a process that is the second of a process namespace. The first is a shell, which ends it when it is asked to
 // itself; when that dies all die, and it is killed when we die. (A daemon that changes its user would not be.)
 type running struct {
 	cmd  *exec.Cmd

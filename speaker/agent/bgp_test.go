@@ -51,7 +51,7 @@ func TestPasswords(t *testing.T) {
 		{"it is too long", func() bool { return a.see(w, basicAuth("router", strings.Repeat("x", 81))) }, "", "a password of 81 bytes is too long", true},
 		{"it can be used", func() bool { return a.see(w, basicAuth("router", "secret")) }, "secret", "", true},
 		{"it comes again", func() bool { return a.see(w, basicAuth("router", "secret")) }, "secret", "", false},
-		{"it goes: what was known stays in force", func() bool { return a.miss(w, basicAuth("router", ""), 8) }, "secret", "", false},
+		{"it goes: what was known stays active", func() bool { return a.miss(w, basicAuth("router", ""), 8) }, "secret", "", false},
 	} {
 		changes := step.do()
 		p := w.peers(w.config().Peers())[0]

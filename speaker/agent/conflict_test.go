@@ -68,7 +68,7 @@ func gone(r *running) { r.drop(aService, name{"ns", "web"}) }
 func nothing(*running) {}
 
 func TestConflictingHost(t *testing.T) {
-	const stranger, other = "02:ff:00:00:00:01", "02:ff:00:00:00:02"
+	const host, other = "02:ff:00:00:00:01", "02:ff:00:00:00:02"
 	second := mac("node-2", "eth0").String()
 	key := objects(kube.NewGossipSecret("fairlead-system", func([]byte) {}))
 	cases := map[string]struct {
@@ -77,63 +77,63 @@ func TestConflictingHost(t *testing.T) {
 		want   []string
 	}{
 		"Before": {
-			"an address that a stranger had is not announced, and asked for again when the stranger was not seen for five minutes",
-			story{{time.Second, sighted(stranger, true)}, {forgetHost, nothing}, {time.Hour, nothing}},
+			"an address that a host had is not announced, and asked for again when the host was not seen for five minutes",
+			story{{time.Second, sighted(host, true)}, {forgetHost, nothing}, {time.Hour, nothing}},
 			[]string{
-				"1s web: AddressConflict node-1 " + stranger + " conflicts=1",
-				"5m1s fresh web: AddressConflict node-1 " + stranger + " conflicts=1", "5m6s fresh web: Announced node-1",
+				"1s web: AddressConflict node-1 " + host + " conflicts=1",
+				"5m1s fresh web: AddressConflict node-1 " + host + " conflicts=1", "5m6s fresh web: Announced node-1",
 			},
 		},
 		"BeforeAgain": {
 			"who is found again then is told of again",
-			story{{0, sighted(stranger, true)}, {forgetHost + time.Second, sighted(stranger, true)}},
+			story{{0, sighted(host, true)}, {forgetHost + time.Second, sighted(host, true)}},
 			[]string{
-				"0s web: AddressConflict node-1 " + stranger + " conflicts=1",
-				"5m0s fresh web: AddressConflict node-1 " + stranger + " conflicts=1",
-				"5m1s web: AddressConflict node-1 " + stranger + " conflicts=1",
+				"0s web: AddressConflict node-1 " + host + " conflicts=1",
+				"5m0s fresh web: AddressConflict node-1 " + host + " conflicts=1",
+				"5m1s web: AddressConflict node-1 " + host + " conflicts=1",
 			},
 		},
 		"Meanwhile": {
 			"one who comes while it is announced is told of, once, until not seen for five minutes",
-			story{{0, sighted(stranger, false)}, {time.Minute, sighted(stranger, false)}, {forgetHost, nothing}},
-			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "6m0s fresh web: Announced node-1"},
+			story{{0, sighted(host, false)}, {time.Minute, sighted(host, false)}, {forgetHost, nothing}},
+			[]string{"0s fresh web: Announced node-1 " + host + " conflicts=1", "6m0s fresh web: Announced node-1"},
 		},
 		"Another": {
 			"another one is news when the first has not been seen for a while",
-			story{{0, sighted(stranger, false)}, {time.Minute, sighted(other, false)}, {time.Minute, sighted(other, false)}},
-			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "2m0s fresh web: Announced node-1 " + other + " conflicts=1"},
+			story{{0, sighted(host, false)}, {time.Minute, sighted(other, false)}, {time.Minute, sighted(other, false)}},
+			[]string{"0s fresh web: Announced node-1 " + host + " conflicts=1", "2m0s fresh web: Announced node-1 " + other + " conflicts=1"},
 		},
 		"Two": {
 			"of two that claim it in turns one is told of, and the other is no news when both have gone",
 			story{
-				{0, sighted(stranger, false)}, {time.Minute, sighted(other, false)}, {time.Second, sighted(stranger, false)},
+				{0, sighted(host, false)}, {time.Minute, sighted(other, false)}, {time.Second, sighted(host, false)},
 				{time.Minute, sighted(other, false)}, {forgetHost, nothing},
 			},
-			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "6m1s fresh web: Announced node-1"},
+			[]string{"0s fresh web: Announced node-1 " + host + " conflicts=1", "6m1s fresh web: Announced node-1"},
 		},
 		"OnTwoLinks": {
 			"who was found before is not announced against for being seen on another link too",
-			story{{0, both(sighted(stranger, true), sighted(stranger, false))}, {time.Second, sighted(stranger, false)}},
-			[]string{"0s web: AddressConflict node-1 " + stranger + " conflicts=1"},
+			story{{0, both(sighted(host, true), sighted(host, false))}, {time.Second, sighted(host, false)}},
+			[]string{"0s web: AddressConflict node-1 " + host + " conflicts=1"},
 		},
 		"Found": {
 			"who was seen, and then found by probing, counts as found",
-			story{{0, sighted(stranger, false)}, {time.Second, sighted(stranger, true)}},
-			[]string{"0s fresh web: Announced node-1 " + stranger + " conflicts=1", "1s web: AddressConflict node-1 " + stranger + " conflicts=1"},
+			story{{0, sighted(host, false)}, {time.Second, sighted(host, true)}},
+			[]string{"0s fresh web: Announced node-1 " + host + " conflicts=1", "1s web: AddressConflict node-1 " + host + " conflicts=1"},
 		},
 		"Elsewhere": {
 			"it says nothing of what another node announces",
-			story{{0, sighted(stranger, true)}, {time.Second, objects(recordedService("node-2"))}},
-			[]string{"0s web: AddressConflict node-1 " + stranger + " conflicts=1", "1s web: Announced node-2 " + stranger + " conflicts=1"},
+			story{{0, sighted(host, true)}, {time.Second, objects(recordedService("node-2"))}},
+			[]string{"0s web: AddressConflict node-1 " + host + " conflicts=1", "1s web: Announced node-2 " + host + " conflicts=1"},
 		},
 		"Gone": {
-			"with the address its stranger is forgotten",
-			story{{0, sighted(stranger, true)}, {time.Second, gone}, {time.Second, objects(recordedService("node-1"))}, {time.Hour, nothing}},
-			[]string{"0s web: AddressConflict node-1 " + stranger + " conflicts=1", "1s web:", "2s fresh web: Announced node-1"},
+			"with the address its host is forgotten",
+			story{{0, sighted(host, true)}, {time.Second, gone}, {time.Second, objects(recordedService("node-1"))}, {time.Hour, nothing}},
+			[]string{"0s web: AddressConflict node-1 " + host + " conflicts=1", "1s web:", "2s fresh web: Announced node-1"},
 		},
 		"TooLate": {
 			"one of an address that is gone already is not remembered",
-			story{{0, gone}, {time.Second, sighted(stranger, true)}, {time.Second, objects(recordedService("node-1"))}},
+			story{{0, gone}, {time.Second, sighted(host, true)}, {time.Second, objects(recordedService("node-1"))}},
 			[]string{"0s web:", "2s fresh web: Announced node-1"},
 		},
 		"Speaker": {
@@ -194,8 +194,8 @@ func TestConflictingHost(t *testing.T) {
 		},
 		"FoundWhileProbing": {
 			"a host that answers late does not take it from who is served already: this node announces it on",
-			story{{10 * time.Millisecond, objects(usedService("node-1", "node-2"))}, {time.Second, sighted(stranger, true)}},
-			[]string{"10ms own web: Announced node-1", "1.01s own insists=1 web: Announced node-1 " + stranger + " conflicts=1"},
+			story{{10 * time.Millisecond, objects(usedService("node-1", "node-2"))}, {time.Second, sighted(host, true)}},
+			[]string{"10ms own web: Announced node-1", "1.01s own insists=1 web: Announced node-1 " + host + " conflicts=1"},
 		},
 		"Reported": {
 			"what another node reports of an address that it announces is known here too",

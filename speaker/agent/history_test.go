@@ -400,7 +400,7 @@ func (h *history) snapshot() *config.Snapshot {
 	return s
 }
 
-// scratch decides about everything anew.
+// scratch decides about everything again.
 func (h *history) scratch(nodes []announce.Node) map[netip.Addr][]announce.Announcement {
 	snapshot := h.snapshot()
 	out := map[netip.Addr][]announce.Announcement{}

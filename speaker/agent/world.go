@@ -24,7 +24,7 @@ type name struct{ namespace, name string }
 type world struct {
 	self string
 	// What has changed since the last decision: everything, or some Services, and what is to
-	// be decided anew of those: some addresses.
+	// be decided again of those: some addresses.
 	all     bool
 	touched map[announce.Key]bool
 	due     map[netip.Addr]bool
@@ -118,7 +118,7 @@ func drop[K comparable, V any](m map[K]V, k K) bool {
 	return ok
 }
 
-// changed notes that everything has to be decided anew, if it is so.
+// changed notes that everything has to be decided again, if it is so.
 func (w *world) changed(is bool) { w.all = w.all || is }
 
 // reconfigured notes that the configuration has changed.
@@ -215,7 +215,7 @@ func (w *world) dropEndpoints(at name) {
 	w.moved(key)
 }
 
-// config returns the configuration in force.
+// config returns the active configuration.
 func (w *world) config() *config.Snapshot {
 	if w.snapshot == nil {
 		w.snapshot, _ = config.Build(config.Objects{ // the controller tells of problems

@@ -28,8 +28,8 @@ type standing int
 
 const (
 	lost     standing = iota // nothing is heard of it
-	doubtful                 // it forwards, as far as is known, but others do better
-	sound
+	degraded                 // it forwards, as far as is known, but others do better
+	healthy
 )
 
 // standing of a node; recorded says that it is the one to announce the address.
@@ -49,9 +49,9 @@ func (n *Node) standing(recorded bool) standing {
 	case Alive:
 	}
 	if !n.Ready || n.Retiring || n.Impaired {
-		return doubtful
+		return degraded
 	}
-	return sound
+	return healthy
 }
 
 // compare says which of two candidates is the better one. What is recorded stays, unless another
@@ -69,7 +69,7 @@ func (c *candidate) compare(o *candidate) int {
 // rank is compare but for what is recorded and for chance.
 func (c *candidate) rank(o *candidate) int {
 	return cmp.Or(
-		cmp.Compare(min(c.standing, doubtful), min(o.standing, doubtful)),
+		cmp.Compare(min(c.standing, degraded), min(o.standing, degraded)),
 		cmp.Compare(c.near, o.near),
 		cmp.Compare(c.standing, o.standing),
 		cmp.Compare(c.preference, o.preference),

@@ -1,6 +1,6 @@
 // Package announce decides which node announces which address.
 //
-// At is a function of values: the configuration in force, the nodes with their network
+// At is a function of values: the active configuration, the nodes with their network
 // interfaces, an address, and the Services that have it, with where their endpoints are. It says which node
 // announces the address and on which interfaces, or why no node can.
 //

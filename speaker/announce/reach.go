@@ -49,7 +49,7 @@ func reach(s *config.Snapshot, nodes []Node, a netip.Addr, svc *Service) Reach {
 	case len(out.Peers) > 0:
 		return out
 	case !selected:
-		return Reach{Reason: NoNode, Message: fmt.Sprintf("no BGPPeer that is in force takes the %s routes of BGPAdvertisement %s", config.FamilyOf(a), names)}
+		return Reach{Reason: NoNode, Message: fmt.Sprintf("no BGPPeer that is active takes the %s routes of BGPAdvertisement %s", config.FamilyOf(a), names)}
 	default:
 		return Reach{Reason: NoNode, Message: "no node that BGPAdvertisement " + names + " and a BGPPeer select has enough ready endpoints to reach"}
 	}

@@ -24,7 +24,7 @@ const (
 	NoAdvertisement Reason = "NoAdvertisement"
 	// NoNode: no node may or can announce the address.
 	NoNode Reason = "NoNode"
-	// AddressConflict: the node that would announce the address has found a stranger using it before.
+	// AddressConflict: the node that would announce the address has found a conflicting host using it before.
 	AddressConflict Reason = "AddressConflict"
 )
 

@@ -66,7 +66,7 @@ func TestRecord(t *testing.T) {
 		"FarSound":     {reason: "not even when it does better otherwise", nodes: three(edits{"a": {far}, "b": {unready}, "c": {far}}), record: []string{"b"}, node: "b"},
 		"FarPreferred": {reason: "or is preferred", ad: preferC, nodes: three(edits{"c": {far}}), record: []string{"b"}, node: "b"},
 		"FarLast":      {reason: "but when the others are lost", nodes: three(edits{"a": {in(Gone)}, "b": {in(Gone)}, "c": {far}}), record: []string{"b"}, node: "c"},
-		"Stranger":     {reason: "a node that is not known is passed over", nodes: three(nil), record: []string{"x", "b"}, node: "b"},
+		"Unknown":      {reason: "a node that is not known is passed over", nodes: three(nil), record: []string{"x", "b"}, node: "b"},
 		"NoGossip": {
 			reason: "while the speakers do not talk to each other, the API server's word counts", record: []string{"b", "c"}, node: "c",
 			nodes: three(edits{"a": {in(Unknown)}, "b": {in(Unknown), stopping}, "c": {in(Unknown)}}),

@@ -12,7 +12,7 @@ type Mode int
 const (
 	// Own means that this node announces the address: it answers, and tells neighbours unasked.
 	Own Mode = iota
-	// Fresh is as Own, and nobody has announced the address before, so that a stranger may have it.
+	// Fresh is as Own, and nobody has announced the address before, so that a conflicting host may have it.
 	Fresh
 	// Yielding means that another node announces it from now on: this one answers until it sees the other do so.
 	Yielding

@@ -38,7 +38,7 @@ func TestTaskOf(t *testing.T) {
 		"Standin":   {"with the MAC of the same segment", by("b", "a", "eth0", "eth1"), Task{Addr: vip, Links: []string{"eth0", "eth1"}, Mode: Standin, MACs: map[string]net.HardwareAddr{"eth0": net.HardwareAddr("02:b1"), "eth1": net.HardwareAddr("02:b0")}}, false},
 		"ByName":    {"or of the same name", by("b", "a", "vlan7"), Task{Addr: vip, Links: []string{"vlan7"}, Mode: Standin, MACs: map[string]net.HardwareAddr{"vlan7": net.HardwareAddr("02:b7")}}, false},
 		"NoSegment": {"where there is none, nobody is told a wrong one", by("b", "a", "vlan8"), Task{}, true},
-		"Stranger":  {"of a node that is not known nothing is told", by("x", "a", "eth0"), Task{}, true},
+		"Unknown":   {"a node that is not known has nothing to do", by("x", "a", "eth0"), Task{}, true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

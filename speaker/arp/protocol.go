@@ -8,8 +8,8 @@ import (
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/net/bpf"
 
+	"github.com/fairlead-lb/fairlead/speaker/filter"
 	"github.com/fairlead-lb/fairlead/speaker/neighbour"
-	"github.com/fairlead-lb/fairlead/speaker/sieve"
 )
 
 // Protocol is ARP, for a responder.
@@ -36,10 +36,10 @@ const (
 
 // Filter lets requests for the addresses and replies from them through.
 func (Protocol) Filter(addrs []netip.Addr) ([]bpf.RawInstruction, error) {
-	operation := func(op arp.Operation) sieve.Field {
-		return sieve.Field{Offset: offsetOperation, Size: 2, Value: uint32(op)}
+	operation := func(op arp.Operation) filter.Field {
+		return filter.Field{Offset: offsetOperation, Size: 2, Value: uint32(op)}
 	}
-	return sieve.Program(nil, []sieve.Kind{
+	return filter.Program(nil, []filter.Kind{
 		{Field: operation(arp.OperationRequest), Target: offsetTarget},
 		{Field: operation(arp.OperationReply), Target: offsetSender},
 	}, addrs)

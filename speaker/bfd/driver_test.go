@@ -296,7 +296,7 @@ func TestDiscards(t *testing.T) {
 		"First":        {"without one, addresses do", func(a *arrival) { a.packet.Your, a.packet.State = 0, Down }, "near", Accepted},
 		"Multihop":     {"and the port", func(a *arrival) { a.packet.Your, a.packet.State, a.multihop, a.ttl = 0, Down, true, 250 }, "far", Accepted},
 		"Invalid":      {"what is no packet is nobody's", func(a *arrival) { a.discard = BadVersion }, "", BadVersion},
-		"Stranger":     {"a stranger is not answered", func(a *arrival) { a.packet.Your, a.packet.State, a.from = 0, Down, other }, "", UnknownPeer},
+		"OtherHost":    {"another host is not answered", func(a *arrival) { a.packet.Your, a.packet.State, a.from = 0, Down, other }, "", UnknownPeer},
 		"Unknown":      {"a discriminator that is not ours", func(a *arrival) { a.packet.Your = 99 }, "", UnknownSession},
 		"Spoofed":      {"nobody else speaks for the peer", func(a *arrival) { a.from = other }, "", UnknownSession},
 		"OtherPort":    {"over several hops nobody reaches a session over one", func(a *arrival) { a.multihop, a.ttl = true, 255 }, "", UnknownSession},

@@ -116,7 +116,7 @@ func (l *loop) add(now time.Time, w Session) *session {
 	return s
 }
 
-// remove ends a session, which is told to the peer.
+// remove ends a session, and says so to the peer.
 func (l *loop) remove(now time.Time, s *session) {
 	delete(l.sessions, s.Name)
 	k := s.peerKey()
@@ -306,7 +306,7 @@ func (l *loop) send(s *session, p Packet) {
 		return
 	}
 	s.sending = err.Error()
-	// An interface that was made anew under its name needs another socket.
+	// An interface that was created again under its name needs another socket.
 	if link, err := l.network.index(s.Session); err == nil && link != s.link {
 		_ = s.sender.Close()
 		s.sender = nil

@@ -40,9 +40,9 @@ const (
 	NoCause Cause = iota
 	// Expired heard nothing for the detection time: the path is broken, or the peer is dead.
 	Expired
-	// Signaled was told by the peer that it hears nothing from us: the path is broken the other way.
+	// Signaled: the peer says that it hears nothing from us: the path is broken the other way.
 	Signaled
-	// Restarted was told by the peer's BFD that it knows nothing of the session: it was started or configured anew. That is no sign
+	// Restarted: the peer's BFD says that it knows nothing of the session: it was started or configured again. That is no sign
 	// of a broken path. FRR does so when its BGP session is established.
 	Restarted
 	// PeerAdminDown was ended by the peer's administrator, and is no sign of a broken path (RFC 5882 section 3.2).
@@ -61,10 +61,10 @@ func (c Cause) String() string {
 // Failed reports whether the cause is a sign that the path to the peer is broken.
 func (c Cause) Failed() bool { return c == Expired || c == Signaled }
 
-// timers are the two intervals of a Profile, as they are advertised or in force.
+// timers are the two intervals of a Profile, as they are advertised or active.
 type timers struct{ tx, rx time.Duration }
 
-// A Machine is one session. It is told what happens, and when; it says what to send, by Send, and when to ask it next, by Next.
+// A Machine is one session. Its methods are called with what happens, and when; it says what to send, by Send, and when to ask it next, by Next.
 // The names of RFC 5880 section 6.8.1 are beside the fields.
 type Machine struct {
 	profile Profile

@@ -92,7 +92,7 @@ func TestCauses(t *testing.T) {
 		"Silence": {"nothing is heard for the detection time", func(m *Machine) { m.Tick(epoch.Add(300 * ms)) }, Expired, true, DetectionTimeExpired},
 		"Enough":  {"the detection time is not over", func(m *Machine) { m.Tick(epoch.Add(300*ms - 1)) }, NoCause, false, NoDiagnostic},
 		"Peer":    {"the peer does not hear us", func(m *Machine) { m.Receive(epoch, heard(Down)) }, Signaled, true, NeighborDown},
-		"Restart": {"the peer has forgotten us: it began anew", func(m *Machine) {
+		"Restart": {"the peer has forgotten us: it began again", func(m *Machine) {
 			p := heard(Down)
 			p.Your = 0
 			m.Receive(epoch, p)

@@ -4,7 +4,7 @@
 // session has a guard, which owns the connection with the router: it dials (source address, TTL, MD5 and back-off are its own),
 // passes OPEN, KEEPALIVE and NOTIFICATION between the router and GoBGP, and discards all UPDATEs of the router unread, so
 // that a full table costs no memory and no attribute of a peer meets a parser. Routes do not pass through GoBGP: the guard has a
-// table of what its router is to be told, and writes UPDATEs of that by itself. So each router can be told something else, a change
+// table of what is to be announced to its router, and writes UPDATEs of that by itself. So each router can get other routes, a change
 // costs what it changes, and a connection can end without a NOTIFICATION, as graceful restart wants (RFC 4724).
 //
 // What is to be announced is decided in speaker/announce; whether a router can still be reached, in speaker/bfd.

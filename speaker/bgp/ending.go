@@ -12,7 +12,7 @@ import (
 	"github.com/osrg/gobgp/v3/pkg/packet/bgp"
 )
 
-// ending is why a session is ended here. With a code of 0 the router is not told: it shall take that for a restart.
+// ending is why a session is ended here. With a code of 0 no NOTIFICATION is sent: it shall take that for a restart.
 type ending struct {
 	code, subcode uint8
 	text          string

@@ -82,7 +82,7 @@ func (e *engine) engage(ctx context.Context, p Peer, from netip.Addr) (conn net.
 	hold, keepalive := p.HoldTime.Seconds(), p.Keepalive.Seconds()
 	neighbor := &api.Peer{
 		Conf: &api.PeerConf{NeighborAddress: from.String(), LocalAsn: p.asn(), PeerAsn: p.PeerASN, AuthPassword: e.key},
-		// Zero would mean the default. That there is no hold time, GoBGP is told by the peer's OPEN.
+		// Zero would mean the default. That there is no hold time, is in the peer's OPEN that GoBGP reads.
 		Timers:    &api.Timers{Config: &api.TimersConfig{HoldTime: uint64(hold), KeepaliveInterval: uint64(keepalive)}},
 		Transport: &api.Transport{PassiveMode: true, LocalAddress: loopback.String()},
 	}

@@ -82,7 +82,7 @@ const greeting = 10 * time.Second
 // hear takes what the router says.
 func (g *guard) hear(ctx context.Context) error {
 	var buffer [maxLength]byte
-	var alive time.Time // when GoBGP was last told that the router is there
+	var alive time.Time // when GoBGP last got a KEEPALIVE of the router
 	if err := g.router.SetReadDeadline(time.Now().Add(greeting)); err != nil {
 		return hungUp(err)
 	}
@@ -112,7 +112,7 @@ func (g *guard) hear(ctx context.Context) error {
 	}
 }
 
-// discard passes over an UPDATE of the router. A router that has much to say sends no KEEPALIVE beside it (RFC 4271, section 4.4): GoBGP is told
+// discard passes over an UPDATE of the router. A router that has much to say sends no KEEPALIVE beside it (RFC 4271, section 4.4): GoBGP is shown
 // that it is there, once a second.
 func (g *guard) discard(router *bufio.Reader, length int, alive *time.Time) error {
 	if _, err := router.Discard(length); err != nil {
@@ -173,7 +173,7 @@ func (g *guard) admit(o *offer) error {
 	return nil
 }
 
-// forEngine is what GoBGP is told of the peer's OPEN. It knows no session without a hold time by itself.
+// forEngine is the peer's OPEN as GoBGP gets it. It knows no session without a hold time by itself.
 func (g *guard) forEngine(o offer) []byte {
 	if g.peer.HoldTime == 0 {
 		o.hold = 0

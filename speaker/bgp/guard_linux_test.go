@@ -21,14 +21,14 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
-// stranger is a router that does what a test has it do.
-type stranger struct {
+// fakeRouter is a router that does what a test has it do.
+type fakeRouter struct {
 	*testing.T
 	listener net.Listener
 	peer     *config.Peer
 }
 
-func newStranger(t *testing.T, name string, hold time.Duration) *stranger {
+func newFakeRouter(t *testing.T, name string, hold time.Duration) *fakeRouter {
 	t.Helper()
 	_ = exec.Command("ip", "link", "set", "lo", "up").Run() // in a network namespace of our own it is not
 	l, err := net.Listen("tcp4", "127.0.0.9:0")
@@ -37,14 +37,14 @@ func newStranger(t *testing.T, name string, hold time.Duration) *stranger {
 	}
 	t.Cleanup(func() { l.Close() })
 	port := netip.MustParseAddrPort(l.Addr().String()).Port()
-	return &stranger{t, l, &config.Peer{
+	return &fakeRouter{t, l, &config.Peer{
 		Name: name, MyASN: nodes, PeerASN: outside, Address: netip.MustParseAddr("127.0.0.9"), Port: port, MultiHop: true,
 		HoldTime: hold, Keepalive: hold / 3, ConnectTime: time.Second, IPv4Unicast: true,
 	}}
 }
 
 // accept takes the next connection, and has a session on it as far as its first KEEPALIVE.
-func (s *stranger) accept(more ...bgp.ParameterCapabilityInterface) net.Conn {
+func (s *fakeRouter) accept(more ...bgp.ParameterCapabilityInterface) net.Conn {
 	s.Helper()
 	conn, err := s.listener.Accept()
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *stranger) accept(more ...bgp.ParameterCapabilityInterface) net.Conn {
 	return conn
 }
 
-func (s *stranger) send(conn net.Conn, message []byte) {
+func (s *fakeRouter) send(conn net.Conn, message []byte) {
 	s.Helper()
 	if _, err := conn.Write(message); err != nil {
 		s.Fatal(err)
@@ -69,7 +69,7 @@ func (s *stranger) send(conn net.Conn, message []byte) {
 }
 
 // expect reads until a message of a type comes.
-func (s *stranger) expect(conn net.Conn, kind uint8) []byte {
+func (s *fakeRouter) expect(conn net.Conn, kind uint8) []byte {
 	s.Helper()
 	for {
 		var buffer [maxLength]byte
@@ -99,7 +99,7 @@ func unreadable() []byte {
 // TestFlood has a router send UPDATEs that no parser could read, for longer than the hold time, and nothing else: the session stays, and
 // nothing is kept of them.
 func TestFlood(t *testing.T) {
-	s := newStranger(t, "flood", 3*time.Second)
+	s := newFakeRouter(t, "flood", 3*time.Second)
 	w := &wire{TB: t}
 	d, _ := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "flood")}, s.peer)
 	conn := s.accept()
@@ -127,7 +127,7 @@ func TestFlood(t *testing.T) {
 // TestRestarts has a router that keeps the routes of a speaker that restarts, and is sending when the speaker stops: it reads the end of the
 // connection, and until it closes its side nothing that it writes is refused.
 func TestRestarts(t *testing.T) {
-	s := newStranger(t, "busy", 90*time.Second)
+	s := newFakeRouter(t, "busy", 90*time.Second)
 	s.peer.RestartTime = 2 * time.Minute
 	w := &wire{TB: t}
 	d, stop := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "busy")}, s.peer)
@@ -171,7 +171,7 @@ func TestRestarts(t *testing.T) {
 
 // TestHostile has a router break the protocol: it is told so, its session ends, and begins again. Another session does not notice.
 func TestHostile(t *testing.T) {
-	good, bad := newStranger(t, "good", 90*time.Second), newStranger(t, "bad", 3*time.Second)
+	good, bad := newFakeRouter(t, "good", 90*time.Second), newFakeRouter(t, "bad", 3*time.Second)
 	w := &wire{TB: t}
 	d, _ := w.run([]announce.Route{route("198.51.100.7/32", &announce.Attributes{}, "good", "bad")}, good.peer, bad.peer)
 	calm := good.accept()

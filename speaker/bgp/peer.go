@@ -27,7 +27,7 @@ func (p Peer) sameSession(o Peer) bool {
 		p.IPv4Unicast == o.IPv4Unicast && p.IPv6Unicast == o.IPv6Unicast
 }
 
-// asn is the AS number that the peer is told.
+// asn is the AS number that is sent to the peer.
 func (p Peer) asn() uint32 {
 	if p.LocalASN != 0 {
 		return p.LocalASN
@@ -85,7 +85,7 @@ type Session struct {
 	// Error is why the session last ended or could not begin, in the peer's words where it sent some; empty for none since it was
 	// last established.
 	Error string
-	// Routes is how many the router has been told of, in this session.
+	// Routes is how many are announced to the router, in this session.
 	Routes int
 	// Graceful: the router keeps the routes while the speaker restarts.
 	Graceful bool

@@ -50,7 +50,7 @@ func (d *Driver) start(ctx context.Context, e *engine, p Peer) *session {
 // configure takes over what does not need another session.
 func (s *session) configure(p Peer) { s.peer.Store(&p) }
 
-// end ends the session for good. Where the router keeps the routes while the speaker restarts, it is not told, unless there is not going
+// end ends the session for good. Where the router keeps the routes while the speaker restarts, no NOTIFICATION is sent, unless there is not going
 // to be another session.
 func (s *session) end(why *ending) {
 	s.mu.Lock()

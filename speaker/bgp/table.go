@@ -15,7 +15,7 @@ import (
 type table struct {
 	mu     sync.Mutex
 	routes map[netip.Prefix]announce.Route
-	// leaving: peers that do not keep routes without a session are told that this node is about to go.
+	// leaving: to peers that do not keep routes without a session this node announces that it is about to go.
 	leaving bool
 	ledgers map[*ledger]bool
 }
@@ -68,7 +68,7 @@ func (t *table) wake() {
 	}
 }
 
-// A ledger says what the peer of a session has been told, and what of that is due. The table's lock guards it.
+// A ledger says what has been sent to the peer of a session, and what of that is due. The table's lock guards it.
 type ledger struct {
 	table *table
 	peer  string
@@ -79,7 +79,7 @@ type ledger struct {
 
 	due  map[netip.Prefix]bool
 	news chan struct{}
-	// said is what the peer has been told.
+	// said is what has been sent to the peer.
 	said map[netip.Prefix]*announce.Attributes
 	// farewell has attributes with GRACEFUL_SHUTDOWN in place of those without.
 	farewell map[*announce.Attributes]*announce.Attributes
@@ -117,7 +117,7 @@ func (l *ledger) repeat(f config.Family) {
 	}
 }
 
-// A change is what a peer is to be told of some prefixes of a family, sorted; without attributes, that they are withdrawn.
+// A change is what is to be sent to a peer about some prefixes of a family, sorted; without attributes, that they are withdrawn.
 type change struct {
 	family     config.Family
 	attributes *announce.Attributes
@@ -169,7 +169,7 @@ func withdrawnFirst(c change) int {
 	return 1
 }
 
-// wanted returns the attributes that the peer is to be told of a prefix; nil for none.
+// wanted returns the attributes that are to be announced to the peer with a prefix; nil for none.
 func (l *ledger) wanted(p netip.Prefix, leaving bool) *announce.Attributes {
 	if !l.carries[config.FamilyOf(p.Addr())] {
 		return nil
@@ -193,7 +193,7 @@ func (l *ledger) wanted(p netip.Prefix, leaving bool) *announce.Attributes {
 	return nil
 }
 
-// len returns how many routes the peer has been told of.
+// len returns how many routes are announced to the peer.
 func (l *ledger) len() int {
 	l.table.mu.Lock()
 	defer l.table.mu.Unlock()

@@ -56,7 +56,7 @@ func BenchmarkTraffic(b *testing.B) {
 			first := netip.MustParseAddrPort("127.9.1.1:29478")
 			for i := range all {
 				at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 1, byte(i + 1)}), first.Port())
-				l, err := begin(fmt.Sprint("node-", i+1), at, make([]byte, 32), Word{Links: []string{"eth0"}}, hooks{func() {}, func([]byte) {}, func() {}}, logr.Discard())
+				l, err := begin(fmt.Sprint("node-", i+1), at, make([]byte, 32), Report{Links: []string{"eth0"}}, hooks{func() {}, func([]byte) {}, func() {}}, logr.Discard())
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -17,7 +17,7 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/latest"
 )
 
-// Port is where speakers talk to each other, UDP and TCP, unless told otherwise.
+// Port is where speakers talk to each other, UDP and TCP, by default.
 const Port = 9478
 
 // Options are what a Gossip needs.
@@ -45,7 +45,7 @@ type Desired struct {
 	Peers map[string]netip.Addr
 	// Isolated: this node has no link to the others, and so cannot say anything of them.
 	Isolated bool
-	Word     Word
+	Report   Report
 }
 
 // Observed is what a Gossip has found out.
@@ -66,7 +66,7 @@ type Gossip struct {
 	// exchanges are questions and answers on their way.
 	exchanges exchanges
 	rejected  atomic.Uint64
-	begin     func(name string, at netip.AddrPort, key []byte, w Word, on hooks, l logr.Logger) (list, error)
+	begin     func(name string, at netip.AddrPort, key []byte, w Report, on hooks, l logr.Logger) (list, error)
 	answers   func(ctx context.Context, at netip.Addr, port uint16) bool
 }
 
@@ -109,7 +109,7 @@ type loop struct {
 	*Gossip
 	group   *errgroup.Group
 	list    list
-	doing   Desired   // what list was told last
+	doing   Desired   // what list got last
 	rekeyed time.Time // zero where no former key is to be forgotten
 	roster  roster
 	err     error
@@ -223,7 +223,7 @@ func (l *loop) tell(want Desired) (err error) {
 	switch {
 	case l.list == nil:
 		on := hooks{changed: l.desired.Ring, inbox: l.receive, rejected: func() { l.rejected.Add(1) }}
-		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Word, on, l.Log)
+		l.list, err = l.begin(l.Node, netip.AddrPortFrom(want.Self, l.Port), want.Key, want.Report, on, l.Log)
 		if err != nil {
 			l.list = nil
 			return err
@@ -235,8 +235,8 @@ func (l *loop) tell(want Desired) (err error) {
 		l.rekeyed = time.Now()
 		fallthrough
 	default:
-		if !l.doing.Word.equal(want.Word) {
-			l.list.say(want.Word)
+		if !l.doing.Report.equal(want.Report) {
+			l.list.say(want.Report)
 		}
 	}
 	l.doing = want

@@ -83,18 +83,18 @@ func TestGossip(t *testing.T) {
 		n := start(t, i, time.Second)
 		nodes[n.Node] = n
 	}
-	set := func(n *node, key []byte, w Word) {
+	set := func(n *node, key []byte, w Report) {
 		peers := map[string]netip.Addr{}
 		for name, o := range nodes {
 			if name != n.Node {
 				peers[name] = o.addr
 			}
 		}
-		n.Set(Desired{Self: n.addr, Key: key, Peers: peers, Word: w})
+		n.Set(Desired{Self: n.addr, Key: key, Peers: peers, Report: w})
 	}
 	a, b, c := nodes["node-1"], nodes["node-2"], nodes["node-3"]
 	for _, n := range nodes {
-		set(n, key, Word{})
+		set(n, key, Report{})
 	}
 	for _, n := range nodes {
 		for name := range nodes {
@@ -104,8 +104,8 @@ func TestGossip(t *testing.T) {
 		}
 	}
 
-	set(b, key, Word{Impaired: true, Links: []string{"eth0"}})
-	for late := time.After(limit); !a.Observed().Members["node-2"].Word.Impaired; {
+	set(b, key, Report{Impaired: true, Links: []string{"eth0"}})
+	for late := time.After(limit); !a.Observed().Members["node-2"].Report.Impaired; {
 		select {
 		case <-a.changed:
 		case <-late:
@@ -133,7 +133,7 @@ func TestGossip(t *testing.T) {
 	a.sees(t, "node-3", announce.Gone)
 	c = start(t, 3, time.Second)
 	nodes["node-3"] = c
-	set(c, key, Word{})
+	set(c, key, Report{})
 	a.sees(t, "node-3", announce.Alive)
 	b.sees(t, "node-3", announce.Alive)
 	if got := a.Observed().Heals; got != 1 {
@@ -147,9 +147,9 @@ func TestGossip(t *testing.T) {
 
 	// The key is exchanged while they talk.
 	for _, n := range []*node{a, b} {
-		set(n, other, Word{})
+		set(n, other, Report{})
 	}
-	for late := time.After(limit); a.Observed().Members["node-2"].Word.Impaired; {
+	for late := time.After(limit); a.Observed().Members["node-2"].Report.Impaired; {
 		select {
 		case <-a.changed:
 		case <-late:
@@ -167,7 +167,7 @@ func TestKeys(t *testing.T) {
 	var at []netip.AddrPort
 	for i, key := range keys {
 		at = append(at, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 1, byte(i + 1)}), 29478))
-		l, err := begin(fmt.Sprint(i), at[i], key, Word{}, hooks{func() { changed <- struct{}{} }, func([]byte) {}, func() { rejected.Add(1) }}, logr.Discard())
+		l, err := begin(fmt.Sprint(i), at[i], key, Report{}, hooks{func() { changed <- struct{}{} }, func([]byte) {}, func() { rejected.Add(1) }}, logr.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestKeys(t *testing.T) {
 			t.Fatalf("alive are %v", lists[1].alive())
 		}
 	}
-	former, err := begin("former", netip.MustParseAddrPort("127.9.1.3:29478"), keys[0], Word{}, hooks{func() {}, func([]byte) {}, func() {}}, logr.Discard())
+	former, err := begin("former", netip.MustParseAddrPort("127.9.1.3:29478"), keys[0], Report{}, hooks{func() {}, func([]byte) {}, func() {}}, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,27 +238,27 @@ func TestAnswers(t *testing.T) {
 
 // What another says of itself is heard at once, not only with what memberlist gossips.
 func TestMessage(t *testing.T) {
-	w := said{Word{Impaired: true, Links: []string{"eth0", "eth1"}}, 7}
+	w := said{Report{Impaired: true, Links: []string{"eth0", "eth1"}}, 7}
 	b := message("node-2", w)
-	late := message("node-2", said{Word{Links: []string{}}, 6})
+	late := message("node-2", said{Report{Links: []string{}}, 6})
 	for i := range 1 + len("node-2") {
 		if name, _, ok := decodeMessage(b[:i]); ok {
 			t.Errorf("%x is of %q", b[:i], name)
 		}
 	}
 
-	h, err := newHeart("node-1", make([]byte, 16), func([]byte, netip.AddrPort) {}, hooks{changed: func() {}})
+	h, err := newHeartbeats("node-1", make([]byte, 16), func([]byte, netip.AddrPort) {}, hooks{changed: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.stop()
 	news := 0
 	at := netip.MustParseAddrPort("192.0.2.2:1")
-	d := &delegate{self: "node-1", changed: func() { news++ }, heart: h, inbox: func([]byte) {}, alive: map[string]neighbour{"node-1": {}, "node-2": {at: at}}}
+	d := &delegate{self: "node-1", changed: func() { news++ }, heartbeats: h, inbox: func([]byte) {}, alive: map[string]neighbour{"node-1": {}, "node-2": {at: at}}}
 	for _, b := range [][]byte{nil, {9, 'x'}, message("node-3", w), b, late} {
 		d.NotifyMsg(b)
 	}
-	if got := d.alive["node-2"]; !got.word.equal(w.Word) || got.at != at || len(d.alive) != 2 || news == 0 {
+	if got := d.alive["node-2"]; !got.report.equal(w.Report) || got.at != at || len(d.alive) != 2 || news == 0 {
 		t.Errorf("alive are %v, after %d news", d.alive, news)
 	}
 	if got := d.others(); len(got) != 1 || got[0] != at {

@@ -17,22 +17,22 @@ import (
 // list is this speaker among the others. The real one is memberlist's.
 type list interface {
 	// alive returns who is alive, this node too, and what they say.
-	alive() map[string]Word
+	alive() map[string]Report
 	// join meets another speaker. It blocks.
 	join(at netip.AddrPort) error
 	// say changes what this speaker says.
-	say(w Word)
+	say(w Report)
 	// rekey has messages encrypted with another key. Those with the former one are understood until forget.
 	rekey(key []byte) error
 	// forget understands messages with the present key only.
 	forget()
 	// send sends a message to another, which may be lost.
 	send(name string, message []byte)
-	// close leaves: all others are told, if there are any.
+	// close leaves: it says so to all others, if there are any.
 	close()
 }
 
-// Memberlist is slow, so that it rarely wakes: the ring of heartbeats finds out before it, and what is urgent is told all directly.
+// Memberlist is slow, so that it rarely wakes: the ring of heartbeats finds out before it, and what is urgent is sent to all directly.
 const (
 	probeInterval  = 2 * time.Second
 	probeTimeout   = 500 * time.Millisecond
@@ -42,9 +42,9 @@ const (
 
 type members struct {
 	*memberlist.Memberlist
-	keyring *memberlist.Keyring
-	node    *delegate
-	heart   *heart
+	keyring    *memberlist.Keyring
+	node       *delegate
+	heartbeats *heartbeats
 }
 
 // hooks are what a list calls. None may block.
@@ -58,7 +58,7 @@ type hooks struct {
 }
 
 // begin starts a list at an address.
-func begin(name string, at netip.AddrPort, key []byte, word Word, on hooks, l logr.Logger) (list, error) {
+func begin(name string, at netip.AddrPort, key []byte, report Report, on hooks, l logr.Logger) (list, error) {
 	keyring, err := memberlist.NewKeyring(nil, key)
 	if err != nil {
 		return nil, fmt.Errorf("gossip key: %w", err)
@@ -67,14 +67,14 @@ func begin(name string, at netip.AddrPort, key []byte, word Word, on hooks, l lo
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHeart(name, key, t.send, on)
+	h, err := newHeartbeats(name, key, t.send, on)
 	if err != nil {
 		return nil, errors.Join(err, t.Shutdown())
 	}
 	t.start(h.hear)
-	d := &delegate{self: name, changed: on.changed, heart: h, alive: map[string]neighbour{}, inbox: on.inbox}
-	first := word.after(said{}, time.Now())
-	d.word.Store(&first)
+	d := &delegate{self: name, changed: on.changed, heartbeats: h, alive: map[string]neighbour{}, inbox: on.inbox}
+	first := report.after(said{}, time.Now())
+	d.report.Store(&first)
 	c := configOf(name, keyring, d, writer{l, on.rejected})
 	c.Transport = t
 	ml, err := memberlist.Create(c)
@@ -98,14 +98,14 @@ func configOf(name string, keyring *memberlist.Keyring, d *delegate, w writer) *
 	return c
 }
 
-func (m *members) alive() map[string]Word {
+func (m *members) alive() map[string]Report {
 	m.node.mu.Lock()
 	defer m.node.mu.Unlock()
-	out := make(map[string]Word, len(m.node.alive))
+	out := make(map[string]Report, len(m.node.alive))
 	for name, n := range m.node.alive {
-		out[name] = n.word.Word
+		out[name] = n.report.Report
 	}
-	for _, name := range m.heart.doubted() {
+	for _, name := range m.heartbeats.doubted() {
 		delete(out, name)
 	}
 	return out
@@ -116,12 +116,12 @@ func (m *members) join(at netip.AddrPort) error {
 	return err
 }
 
-func (m *members) say(word Word) {
-	w := word.after(*m.node.word.Load(), time.Now())
-	m.node.word.Store(&w)
+func (m *members) say(report Report) {
+	w := report.after(*m.node.report.Load(), time.Now())
+	m.node.report.Store(&w)
 	_ = m.UpdateNode(time.Millisecond) // the time is for waiting until it is sent, which nobody does
 	for _, at := range m.node.others() {
-		_ = m.SendToAddress(memberlist.Address{Addr: at.String()}, message(m.node.self, w)) // whoever misses it is told by gossip
+		_ = m.SendToAddress(memberlist.Address{Addr: at.String()}, message(m.node.self, w)) // whoever misses it learns it by gossip
 	}
 }
 
@@ -138,12 +138,12 @@ func (m *members) rekey(key []byte) error {
 	if err := m.keyring.AddKey(key); err != nil {
 		return err
 	}
-	m.heart.rekey(key)
+	m.heartbeats.rekey(key)
 	return m.keyring.UseKey(key)
 }
 
 func (m *members) forget() {
-	m.heart.forget()
+	m.heartbeats.forget()
 	primary := m.keyring.GetPrimaryKey()
 	for _, k := range m.keyring.GetKeys() {
 		if !bytes.Equal(k, primary) {
@@ -153,19 +153,19 @@ func (m *members) forget() {
 }
 
 func (m *members) close() {
-	m.heart.leave() // not by memberlist, which would wait until it gossips
+	m.heartbeats.leave() // not by memberlist, which would wait until it gossips
 	_ = m.Shutdown()
-	m.heart.stop()
+	m.heartbeats.stop()
 }
 
 // delegate speaks for this node and hears of the others. Who is alive is noted as memberlist tells it, since
 // the nodes that it lists change while they are read.
 type delegate struct {
-	self    string
-	word    atomic.Pointer[said]
-	changed func()
-	heart   *heart
-	// noting has one note after another, so that the heart is told of them in their order; mu guards alive alone.
+	self       string
+	report     atomic.Pointer[said]
+	changed    func()
+	heartbeats *heartbeats
+	// noting has one note after another, so that heartbeats gets them in their order; mu guards alive alone.
 	noting sync.Mutex
 	mu     sync.Mutex
 	alive  map[string]neighbour
@@ -174,11 +174,11 @@ type delegate struct {
 }
 
 type neighbour struct {
-	word said
-	at   netip.AddrPort
+	report said
+	at     netip.AddrPort
 }
 
-func (d *delegate) NodeMeta(int) []byte           { return d.word.Load().encode() }
+func (d *delegate) NodeMeta(int) []byte           { return d.report.Load().encode() }
 func (*delegate) GetBroadcasts(int, int) [][]byte { return nil }
 func (*delegate) LocalState(bool) []byte          { return nil }
 func (*delegate) MergeRemoteState([]byte, bool)   {}
@@ -195,7 +195,7 @@ func (d *delegate) NotifyMsg(b []byte) {
 		return
 	}
 	d.note(func() {
-		if n, known := d.alive[name]; known && w.stamp > n.word.stamp {
+		if n, known := d.alive[name]; known && w.stamp > n.report.stamp {
 			d.alive[name] = neighbour{w, n.at}
 		}
 	})
@@ -206,8 +206,8 @@ func (d *delegate) NotifyJoin(n *memberlist.Node) {
 	now := neighbour{decode(n.Meta), netip.AddrPortFrom(at.Unmap(), n.Port)}
 	d.note(func() {
 		// What gossip passes on may be older than what the other has said to us directly.
-		if before, known := d.alive[n.Name]; known && before.word.stamp > now.word.stamp {
-			now.word = before.word
+		if before, known := d.alive[n.Name]; known && before.report.stamp > now.report.stamp {
+			now.report = before.report
 		}
 		d.alive[n.Name] = now
 	})
@@ -225,7 +225,7 @@ func (d *delegate) note(change func()) {
 		addrs[name] = n.at
 	}
 	d.mu.Unlock()
-	d.heart.living(addrs)
+	d.heartbeats.living(addrs)
 	d.changed()
 }
 
@@ -244,7 +244,7 @@ func (d *delegate) others() (out []netip.AddrPort) {
 func (*delegate) AckPayload() []byte { return nil }
 
 func (d *delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
-	d.heart.alive(n.Name)
+	d.heartbeats.alive(n.Name)
 }
 
 // writer has memberlist's log end in ours: what it says matters to developers only, but for packets that are not authentic, of which

@@ -13,12 +13,12 @@ import (
 
 func newDelegate(t *testing.T) *delegate {
 	t.Helper()
-	h, err := newHeart("self", make([]byte, 16), func([]byte, netip.AddrPort) {}, hooks{changed: func() {}})
+	h, err := newHeartbeats("self", make([]byte, 16), func([]byte, netip.AddrPort) {}, hooks{changed: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.stop)
-	return &delegate{self: "self", changed: func() {}, heart: h, alive: map[string]neighbour{}, inbox: func([]byte) {}}
+	return &delegate{self: "self", changed: func() {}, heartbeats: h, alive: map[string]neighbour{}, inbox: func([]byte) {}}
 }
 
 func listed(name string, meta []byte) *memberlist.Node {
@@ -29,9 +29,9 @@ func listed(name string, meta []byte) *memberlist.Node {
 func TestOlderWord(t *testing.T) {
 	d := newDelegate(t)
 	now := time.Unix(1_000_000, 0)
-	first := Word{Links: []string{"eth0"}}.after(said{}, now)
-	down := Word{Links: []string{}}.after(first, now.Add(time.Second))
-	up := Word{Links: []string{"eth0"}}.after(down, now.Add(1100*time.Millisecond))
+	first := Report{Links: []string{"eth0"}}.after(said{}, now)
+	down := Report{Links: []string{}}.after(first, now.Add(time.Second))
+	up := Report{Links: []string{"eth0"}}.after(down, now.Add(1100*time.Millisecond))
 	for _, step := range []struct {
 		reason string
 		do     func()
@@ -46,7 +46,7 @@ func TestOlderWord(t *testing.T) {
 		{"it ends, and starts with another clock", func() { d.NotifyLeave(listed("a", nil)); d.NotifyJoin(listed("a", first.encode())) }, first},
 	} {
 		step.do()
-		if got := d.alive["a"].word; got.stamp != step.want.stamp || !got.equal(step.want.Word) {
+		if got := d.alive["a"].report; got.stamp != step.want.stamp || !got.equal(step.want.Report) {
 			t.Fatalf("%s: it says %+v, want %+v", step.reason, got, step.want)
 		}
 	}
@@ -57,16 +57,16 @@ func TestNotesInOrder(t *testing.T) {
 	d := newDelegate(t)
 	for round := range 500 {
 		name := fmt.Sprint("n", round%50)
-		d.NotifyJoin(listed("b", Word{}.after(said{}, time.Unix(1, 0)).encode()))
+		d.NotifyJoin(listed("b", Report{}.after(said{}, time.Unix(1, 0)).encode()))
 		var all sync.WaitGroup
 		for i := range 16 {
-			all.Go(func() { d.NotifyMsg(message("b", Word{}.after(said{}, time.Unix(int64(2+round+i), 0)))) })
+			all.Go(func() { d.NotifyMsg(message("b", Report{}.after(said{}, time.Unix(int64(2+round+i), 0)))) })
 		}
 		all.Go(func() { d.NotifyJoin(listed(name, nil)) })
 		all.Wait()
-		d.heart.mu.Lock()
-		known := d.heart.ring.knows(name)
-		d.heart.mu.Unlock()
+		d.heartbeats.mu.Lock()
+		known := d.heartbeats.ring.knows(name)
+		d.heartbeats.mu.Unlock()
 		if !known {
 			t.Fatalf("in round %d the ring does not know one who has joined", round)
 		}
@@ -76,9 +76,9 @@ func TestNotesInOrder(t *testing.T) {
 
 // TestSendsWithoutLock: who is slow to send holds up nobody who asks.
 func TestSendsWithoutLock(t *testing.T) {
-	var h *heart
+	var h *heartbeats
 	sent := make(chan struct{}, 64)
-	h, err := newHeart("a", make([]byte, 16), func([]byte, netip.AddrPort) {
+	h, err := newHeartbeats("a", make([]byte, 16), func([]byte, netip.AddrPort) {
 		h.doubted() // takes the lock
 		sent <- struct{}{}
 	}, hooks{changed: func() {}})

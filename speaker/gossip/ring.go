@@ -57,23 +57,23 @@ const (
 	stalled = beatInterval / 2
 	// settling is how long others may take to hear who is there.
 	settling = time.Second
-	// tellings is how often all are told of a doubt. Who was cut off and returns after that asks only whom it doubts.
+	// tellings is how often a doubt is sent to all. Who was cut off and returns after that asks only whom it doubts.
 	tellings = 3
 	// formerLimit is how many former ones are sent heartbeats at most.
 	formerLimit = 16
 )
 
-// letter is something to be sent.
-type letter struct {
+// notice is something to be sent.
+type notice struct {
 	to string
 	// about is whom the sender doubts; empty for a heartbeat.
 	about string
 }
 
-func letters(to []string, about string) []letter {
-	out := make([]letter, len(to))
+func notices(to []string, about string) []notice {
+	out := make([]notice, len(to))
 	for i := range to {
-		out[i] = letter{to[i], about}
+		out[i] = notice{to[i], about}
 	}
 	return out
 }
@@ -152,7 +152,7 @@ func (r *ring) others() []string {
 	return slices.DeleteFunc(slices.Clone(r.names), func(n string) bool { return n == r.self })
 }
 
-// turn finds anew who is before and who is after. One that was not listened to before has so much longer to be heard.
+// turn finds again who is before and who is after. One that was not listened to before has so much longer to be heard.
 func (r *ring) turn(now time.Time, slack time.Duration) {
 	i, _ := slices.BinarySearch(r.names, r.self)
 	around := append(slices.Clone(r.names[i+1:]), r.names[:i]...) // the next first
@@ -178,7 +178,7 @@ func (r *ring) turn(now time.Time, slack time.Duration) {
 }
 
 // do returns what is to be sent now, and when to look again.
-func (r *ring) do(now time.Time) (out []letter, again time.Time) {
+func (r *ring) do(now time.Time) (out []notice, again time.Time) {
 	switch over := now.Sub(r.due); {
 	case r.before == "" || over < 0:
 	case over < stalled:
@@ -190,17 +190,17 @@ func (r *ring) do(now time.Time) (out []letter, again time.Time) {
 	if len(r.names) < 2 {
 		return nil, now.Add(time.Hour)
 	}
-	out, r.greeted = letters(r.greeted, ""), nil
+	out, r.greeted = notices(r.greeted, ""), nil
 	if !now.Before(r.next) {
 		r.last, r.next = now, now.Add(r.pace())
 		if !now.Before(r.formerUntil) {
 			r.former = nil
 		}
-		out = append(out, letters(slices.Concat(r.after, r.former), "")...)
+		out = append(out, notices(slices.Concat(r.after, r.former), "")...)
 	}
 	if r.refute && now.Sub(r.refuted) >= nearly {
 		r.refute, r.refuted = false, now
-		out = append(out, letters(r.others(), "")...)
+		out = append(out, notices(r.others(), "")...)
 	}
 	look := []time.Time{r.next}
 	if r.before != "" {
@@ -225,15 +225,15 @@ func (r *ring) pace() time.Duration {
 	return ownPace
 }
 
-func (r *ring) doubting(name string, d *doubt) []letter {
+func (r *ring) doubting(name string, d *doubt) []notice {
 	to := []string{name}
 	if d.ours && d.told < tellings {
 		to = r.others()
 	}
-	return letters(to, name)
+	return notices(to, name)
 }
 
-// pause is how long to wait before a doubt is told again: soon at first, as packets get lost.
+// pause is how long to wait before a doubt is sent again: soon at first, as packets get lost.
 func (d *doubt) pause() time.Duration {
 	if d.told < tellings {
 		return beatInterval

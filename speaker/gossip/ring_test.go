@@ -16,7 +16,7 @@ type rings struct {
 	now  time.Time
 	all  map[string]*simulated
 	mail []mail
-	// lost is the share of letters that get lost.
+	// lost is the share of notices that get lost.
 	lost float64
 }
 
@@ -28,7 +28,7 @@ type simulated struct {
 }
 
 type mail struct {
-	letter
+	notice
 	from string
 	at   time.Time
 }
@@ -97,7 +97,7 @@ func (w *rings) run(d time.Duration, each ...func()) {
 // post has one do what it has to.
 func (w *rings) post(name string) {
 	s := w.all[name]
-	var out []letter
+	var out []notice
 	out, s.again = s.do(w.now)
 	s.wakings++
 	s.sent += len(out)
@@ -228,7 +228,7 @@ func TestRingLeaves(t *testing.T) {
 			name, next := names[i], names[(i+1)%n]
 			for _, to := range w.all[name].others() {
 				if to == next || w.rand.Float64() >= lost {
-					w.mail = append(w.mail, mail{letter{to, name}, name, w.now})
+					w.mail = append(w.mail, mail{notice{to, name}, name, w.now})
 				}
 			}
 			w.all[name].dead = true
@@ -245,7 +245,7 @@ func TestRingLeaves(t *testing.T) {
 	}
 }
 
-// Who stood still is doubted by nobody a moment after it goes on, or was started anew, and doubts nobody.
+// Who stood still is doubted by nobody a moment after it goes on, or was started again, and doubts nobody.
 func TestRingRecovers(t *testing.T) {
 	for _, n := range sizes {
 		for _, restarted := range []bool{false, true} {

@@ -14,13 +14,13 @@ type Member struct {
 	// Silent: it is Gone, and its kernel does not answer. Since is when it was missed.
 	Silent bool
 	Since  time.Time
-	// Word is what its speaker says of itself.
-	Word Word
+	// Report is what its speaker says of itself.
+	Report Report
 }
 
 // equal reports whether two say the same.
 func (m Member) equal(o Member) bool {
-	return m.Presence == o.Presence && m.Silent == o.Silent && m.Word.equal(o.Word)
+	return m.Presence == o.Presence && m.Silent == o.Silent && m.Report.equal(o.Report)
 }
 
 // deaf is how long nobody may be heard whose kernel answers until that is taken for our own trouble.
@@ -78,7 +78,7 @@ func (r *roster) alone() bool {
 
 // heard notes who is alive, and what they say. When somebody is heard after nobody was, the others have as much time to be heard as if
 // they had just been missed.
-func (r *roster) heard(alive map[string]Word, now time.Time) {
+func (r *roster) heard(alive map[string]Report, now time.Time) {
 	alone := r.alone()
 	defer func() {
 		if alone && !r.alone() {
@@ -86,13 +86,13 @@ func (r *roster) heard(alive map[string]Word, now time.Time) {
 		}
 	}()
 	for name, p := range r.peers {
-		word, ok := alive[name]
+		report, ok := alive[name]
 		switch {
 		case ok:
 			if p.Presence == announce.Gone {
 				r.heals++
 			}
-			*p = peer{Member: Member{Presence: announce.Alive, Word: word}}
+			*p = peer{Member: Member{Presence: announce.Alive, Report: report}}
 		case !p.missing:
 			p.missing, p.since, p.missed, p.answered = true, now, 0, false
 		}
@@ -124,13 +124,13 @@ func (r *roster) checked(name string, answered bool, now time.Time) {
 // does so once a second.
 const resolving = 2500 * time.Millisecond
 
-// restart begins anew with those who were missed while nothing could be found out of them.
+// restart begins again with those who were missed while nothing could be found out of them.
 func (r *roster) restart(now time.Time) {
 	r.patient = now.Add(resolving)
 	r.excuse(now)
 }
 
-// excuse begins anew with those who are missing.
+// excuse begins again with those who are missing.
 func (r *roster) excuse(now time.Time) {
 	for _, p := range r.peers {
 		if p.missing && p.Presence != announce.Gone {

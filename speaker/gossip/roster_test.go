@@ -16,13 +16,13 @@ func TestRoster(t *testing.T) {
 	start := time.Unix(0, 0)
 	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 	alive := func(second int) func(*roster) {
-		return func(r *roster) { r.heard(map[string]Word{"a": {}, "other": {}, "self": {}}, at(second)) }
+		return func(r *roster) { r.heard(map[string]Report{"a": {}, "other": {}, "self": {}}, at(second)) }
 	}
 	alone := func(second int) func(*roster) {
-		return func(r *roster) { r.heard(map[string]Word{"self": {}}, at(second)) }
+		return func(r *roster) { r.heard(map[string]Report{"self": {}}, at(second)) }
 	}
 	silent := func(second int) func(*roster) {
-		return func(r *roster) { r.heard(map[string]Word{"other": {}, "self": {}}, at(second)) }
+		return func(r *roster) { r.heard(map[string]Report{"other": {}, "self": {}}, at(second)) }
 	}
 	kernel := func(answers bool, second int) func(*roster) {
 		return func(r *roster) { r.checked("a", answers, at(second)) }
@@ -86,7 +86,7 @@ func TestUnheard(t *testing.T) {
 	if r.unheard(at(21)) {
 		t.Error("in trouble at once after this node was cut off")
 	}
-	if r.heard(map[string]Word{"b": {}}, at(40)); r.unheard(at(40)) {
+	if r.heard(map[string]Report{"b": {}}, at(40)); r.unheard(at(40)) {
 		t.Error("in trouble, though somebody is heard")
 	}
 }
@@ -96,7 +96,7 @@ func TestRestart(t *testing.T) {
 	at := func(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
 	r := roster{grace: 10 * time.Second, peers: map[string]*peer{}}
 	r.expect([]string{"a"}, at(0))
-	r.heard(map[string]Word{"a": {}}, at(0))
+	r.heard(map[string]Report{"a": {}}, at(0))
 	r.heard(nil, at(1))
 	r.restart(at(100))
 	for range misses {
@@ -117,26 +117,26 @@ func TestRestart(t *testing.T) {
 }
 
 func TestWord(t *testing.T) {
-	many := Word{}
+	many := Report{}
 	for range 200 {
 		many.Links = append(many.Links, "eth0")
 	}
 	cases := map[string]struct {
 		reason   string
-		in, want Word
+		in, want Report
 	}{
-		"Nothing": {"who says nothing of its interfaces says nothing", Word{}, Word{}},
-		"None":    {"which is not that it has none", Word{Links: []string{}}, Word{Links: []string{}}},
-		"Some":    {"interfaces and state", Word{true, []string{"bond0", "eth1.7"}}, Word{true, []string{"bond0", "eth1.7"}}},
-		"Fits":    {"as long as may be", Word{Links: []string{strings.Repeat("x", 480)}}, Word{Links: []string{strings.Repeat("x", 480)}}},
-		"TooMany": {"what does not fit is not said", many, Word{}},
+		"Nothing": {"who says nothing of its interfaces says nothing", Report{}, Report{}},
+		"None":    {"which is not that it has none", Report{Links: []string{}}, Report{Links: []string{}}},
+		"Some":    {"interfaces and state", Report{true, []string{"bond0", "eth1.7"}}, Report{true, []string{"bond0", "eth1.7"}}},
+		"Fits":    {"as long as may be", Report{Links: []string{strings.Repeat("x", 480)}}, Report{Links: []string{strings.Repeat("x", 480)}}},
+		"TooMany": {"what does not fit is not said", many, Report{}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			in := said{tc.in, math.MaxInt64}
 			b := in.encode()
 			got := decode(b)
-			if diff := cmp.Diff(tc.want, got.Word); diff != "" || got.stamp != in.stamp || len(b) > wordLimit {
+			if diff := cmp.Diff(tc.want, got.Report); diff != "" || got.stamp != in.stamp || len(b) > reportLimit {
 				t.Errorf("%s: %d bytes, stamp %d, -want, +got:\n%s", tc.reason, len(b), got.stamp, diff)
 			}
 		})
@@ -157,7 +157,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("2;;="))                     // a newer version
 	f.Fuzz(func(t *testing.T, b []byte) {
 		w := decode(b)
-		if again := decode(w.encode()); w.Links != nil && len(b) <= wordLimit-40 && (!again.equal(w.Word) || again.stamp != w.stamp) {
+		if again := decode(w.encode()); w.Links != nil && len(b) <= reportLimit-40 && (!again.equal(w.Report) || again.stamp != w.stamp) {
 			t.Fatalf("%q: %+v, then %+v", b, w, again)
 		}
 	})
@@ -170,7 +170,7 @@ func TestReunion(t *testing.T) {
 	r := roster{grace: grace, peers: map[string]*peer{}}
 	now := time.Unix(1_000_000, 0)
 	r.expect([]string{"b", "c"}, now)
-	r.heard(map[string]Word{"a": {}, "b": {}, "c": {}}, now)
+	r.heard(map[string]Report{"a": {}, "b": {}, "c": {}}, now)
 	never := func(when string) {
 		t.Helper()
 		for name, m := range r.members() {
@@ -181,7 +181,7 @@ func TestReunion(t *testing.T) {
 	}
 	for range int(3 * grace / checkInterval) {
 		now = now.Add(checkInterval)
-		r.heard(map[string]Word{"a": {}}, now)
+		r.heard(map[string]Report{"a": {}}, now)
 		for _, name := range r.doubted() {
 			r.checked(name, true, now)
 		}
@@ -190,7 +190,7 @@ func TestReunion(t *testing.T) {
 	if !r.unheard(now) {
 		t.Fatal("nobody is heard, and that is taken for the others' trouble")
 	}
-	r.heard(map[string]Word{"a": {}, "b": {}}, now)
+	r.heard(map[string]Report{"a": {}, "b": {}}, now)
 	never("when the first is heard")
 	r.checked("c", true, now)
 	never("when the kernel of the other answers")
@@ -198,7 +198,7 @@ func TestReunion(t *testing.T) {
 		t.Errorf("%d nodes have come back that were never gone", r.heals)
 	}
 	now = now.Add(grace)
-	r.heard(map[string]Word{"a": {}, "b": {}}, now)
+	r.heard(map[string]Report{"a": {}, "b": {}}, now)
 	if r.checked("c", true, now); r.members()["c"].Presence != announce.Gone {
 		t.Error("one that is away for longer than its grace, though others are heard, is not gone")
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// udp is a UDP socket whose system calls Go's scheduler is not told of. They never block, and are short. Of any other
+// udp is a UDP socket whose system calls bypass Go's scheduler. They never block, and are short. Of any other
 // call it tells the thread that looks for long ones (sysmon), which then wakes every few microseconds until all is at rest again:
 // that took as much CPU as an idle speaker's heartbeats.
 type udp struct {

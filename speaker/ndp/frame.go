@@ -18,7 +18,7 @@ var (
 )
 
 // answer answers a question that came in on a link with a MAC address of its own: the address is
-// at tell. Who has no address yet is told together with all others (RFC 4861, section 7.2.4).
+// at tell. Who has no address yet is answered together with all others (RFC 4861, section 7.2.4).
 func answer(q neighbour.Message, own, tell net.HardwareAddr) ([]byte, error) {
 	if q.Kind == neighbour.Probe {
 		return marshal(advertisement(q.Addr, tell, false), own, q.Addr, allNodes, allNodesMAC)

@@ -8,8 +8,8 @@ import (
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/net/bpf"
 
+	"github.com/fairlead-lb/fairlead/speaker/filter"
 	"github.com/fairlead-lb/fairlead/speaker/neighbour"
-	"github.com/fairlead-lb/fairlead/speaker/sieve"
 )
 
 // Protocol is NDP, for a responder.
@@ -39,13 +39,13 @@ func (Protocol) Groups(addrs []netip.Addr) []netip.Addr {
 // would not do: it sees none that is sent to the address itself, by which neighbours find out
 // whether we are still there (RFC 4861, section 7.3), since the kernel does not have it.
 func (Protocol) Filter(addrs []netip.Addr) ([]bpf.RawInstruction, error) {
-	message := func(kind uint32) sieve.Kind {
-		return sieve.Kind{Field: sieve.Field{Offset: offsetICMP, Size: 2, Value: kind << 8}, Target: offsetTarget} // and code 0
+	message := func(kind uint32) filter.Kind {
+		return filter.Kind{Field: filter.Field{Offset: offsetICMP, Size: 2, Value: kind << 8}, Target: offsetTarget} // and code 0
 	}
-	return sieve.Program([]sieve.Field{
+	return filter.Program([]filter.Field{
 		{Offset: offsetNextHeader, Size: 1, Value: protocolICMP},
 		{Offset: offsetHopLimit, Size: 1, Value: hopLimit},
-	}, []sieve.Kind{message(typeSolicitation), message(typeAdvertisement)}, addrs)
+	}, []filter.Kind{message(typeSolicitation), message(typeAdvertisement)}, addrs)
 }
 
 // Parse reads what a frame says of an address.

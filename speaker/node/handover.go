@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// grace is how long to go on after the last address was taken over, or routers were told that the routes go: neighbours
+	// grace is how long to go on after the last address was taken over, or routers learned that the routes go: neighbours
 	// may still ask while they learn of it, and routers may still send.
 	grace = time.Second
 	// standinGrace is how long to go on after the other speakers know: within it one of them
@@ -68,7 +68,7 @@ func untilIdle(news <-chan struct{}, busy func() bool, long time.Duration, deadl
 }
 
 // leaveRouters ends the sessions with routers. Those that keep the routes while this speaker restarts (RFC 4724) lose the connection and
-// nothing else. The others are told first that the routes are about to go (RFC 8326). BFD goes last, once the routers have
+// nothing else. The others learn first that the routes are about to go (RFC 8326). BFD goes last, once the routers have
 // closed their sides, as the end of BFD is no failure for a router only if it expects none of BGP (RFC 5882, section 4.3).
 func (s *speaker) leaveRouters(deadline time.Time) {
 	if s.bgp.Leave() {

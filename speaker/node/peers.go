@@ -34,7 +34,7 @@ func (s *speaker) heard() {
 	o := s.gossip.Observed()
 	g := agent.Gossip{Failed: o.Error != nil, Peers: map[string]agent.Peer{}, Heals: o.Heals}
 	for name, m := range o.Members {
-		g.Peers[name] = agent.Peer{Presence: m.Presence, Missed: m.Since, Impaired: m.Word.Impaired, Links: m.Word.Links}
+		g.Peers[name] = agent.Peer{Presence: m.Presence, Missed: m.Since, Impaired: m.Report.Impaired, Links: m.Report.Links}
 	}
 	s.agent.SetGossip(g)
 	s.report()
@@ -105,7 +105,7 @@ func names(links []link.Link) []string {
 }
 
 // settle is how long a link may not be served before that makes others do better: sockets are
-// opened anew a second after they failed.
+// opened again a second after they failed.
 const settle = 2500 * time.Millisecond
 
 // health knows since when something is wrong.

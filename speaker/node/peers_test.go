@@ -28,7 +28,7 @@ func TestImpaired(t *testing.T) {
 		"Often":    {"nor if it comes again and again", []step{{0, true}, {2 * time.Second, false}, {time.Millisecond, true}, {2 * time.Second, false}, {long, false}}, nil},
 		"Again":    {"it counts from when it began last", []step{{0, true}, {time.Second, false}, {time.Second, true}, {long, true}}, []time.Duration{2*time.Second + settle}},
 		"Repeated": {"that other things are wrong meanwhile gives no more time", []step{{0, true}, {time.Second, true}, {time.Second, true}, {long, true}}, []time.Duration{settle}},
-		"Twice":    {"after it was well the time begins anew", []step{{0, true}, {long, false}, {long, true}, {long, false}}, []time.Duration{settle, long, 2*long + settle, 3 * long}},
+		"Twice":    {"after it was well the time begins again", []step{{0, true}, {long, false}, {long, true}, {long, false}}, []time.Duration{settle, long, 2*long + settle, 3 * long}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

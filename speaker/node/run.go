@@ -238,11 +238,12 @@ func (s *speaker) report() {
 	announced, errs := s.observed()
 	s.gains.answered(announced, time.Now())
 	s.own.Set(status.Own{
-		Version: version.Get().Version, Links: links, Announced: len(announced), Conflicts: d.Conflicts, Lost: s.lost(d), Errors: errs, Gossip: s.disconnected(d), ARP: s.answering(),
+		Version: version.Get().Version, Links: links, Announced: len(announced),
+		Conflicts: d.Conflicts, Lost: s.lost(d), Errors: errs, Gossip: s.disconnected(d), ARP: s.answering(),
 	})
 	s.gossip.Set(gossip.Desired{
 		Self: d.Self, Key: d.Key, Peers: d.Peers, Isolated: d.Isolated,
-		Word: gossip.Word{Impaired: s.health.impaired(len(errs) > 0, s.report), Links: names(d.Links)},
+		Report: gossip.Report{Impaired: s.health.impaired(len(errs) > 0, s.report), Links: names(d.Links)},
 	})
 }
 

@@ -20,13 +20,13 @@ type address struct {
 	insists uint64
 	// voice is nil where the address is not answered for any more, because somebody else has it.
 	voice atomic.Pointer[voice]
-	// seen are the claimants, by MAC, that were told of lately.
+	// seen are the claimants, by MAC, that were reported lately.
 	seen map[string]time.Time
 	// defended is when the address was last claimed because somebody else had done so.
 	defended time.Time
 }
 
-// voice is what those who ask for an address are told. Not to be changed.
+// voice is the answer to those who ask for an address. Not to be changed.
 type voice struct {
 	mac     net.HardwareAddr
 	probing bool // so that others who probe are rivals
@@ -49,7 +49,7 @@ func (l *loop) turn(s *socket, e *address, a *announce.Task) {
 			l.schedule.start(t, gained, time.Now())
 		}
 	case announce.Yielding:
-		// Who stood in goes on to tell what it told: traffic was never this node's.
+		// Who stood in goes on to give the same answer: traffic was never this node's.
 		l.schedule.drop(t)
 		if v != nil && v.probing {
 			e.voice.Store(&voice{mac: v.mac})
@@ -61,9 +61,9 @@ func (l *loop) turn(s *socket, e *address, a *announce.Task) {
 }
 
 const (
-	// resight is how long to keep quiet of a claimant that was told of.
+	// resight is how long a claimant is not reported again.
 	resight = time.Second
-	// maxClaimants is how many are told of in that time, for an address.
+	// maxClaimants is how many are reported in that time, for an address.
 	maxClaimants = 8
 )
 

@@ -14,7 +14,7 @@ import (
 )
 
 // listen opens a raw socket for a protocol on a link. Needs CAP_NET_RAW. The first
-// filter is in force before the socket is bound, so that nothing else is ever queued.
+// filter is active before the socket is bound, so that nothing else is ever queued.
 func listen(l link.Link, p Protocol, first []bpf.RawInstruction) (conn, error) {
 	ifi := &net.Interface{Index: l.Index, Name: l.Name, HardwareAddr: l.MAC}
 	c, err := packet.Listen(ifi, packet.Raw, int(p.EtherType()), &packet.Config{Filter: untagged(first)})

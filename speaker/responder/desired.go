@@ -12,8 +12,8 @@ import (
 type Desired struct {
 	Links     []link.Link
 	Addresses []announce.Task
-	// Retell has all announced addresses told again when it grows, for neighbours
-	// that may have missed what they were told, as after a partition.
+	// Retell has all addresses announced again when it grows, for neighbours
+	// that may have missed what was announced, as after a partition.
 	Retell uint64
 }
 

@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	ourMAC      = net.HardwareAddr{2, 0, 0, 0, 0, 1}
-	theirMAC    = net.HardwareAddr{2, 0, 0, 0, 0, 2}
-	strangerMAC = net.HardwareAddr{2, 0, 0, 0, 0, 3}
+	ourMAC       = net.HardwareAddr{2, 0, 0, 0, 0, 1}
+	theirMAC     = net.HardwareAddr{2, 0, 0, 0, 0, 2}
+	otherHostMAC = net.HardwareAddr{2, 0, 0, 0, 0, 3}
 )
 
 // family is a protocol, and what to expect of it. The stories are the same for all.

@@ -34,7 +34,7 @@ type step struct {
 	urgency urgency
 }
 
-// The courses of action, each followed by refreshes for ever. Neighbours are told several times because some
+// The courses of action, each followed by refreshes for ever. Gratuitous packets are sent several times because some
 // miss the first: a switch port that has just come up forwards nothing for a while.
 var (
 	gained = []step{
@@ -43,7 +43,7 @@ var (
 		{700 * time.Millisecond, actClaim, soon}, // after 1 s
 		{2 * time.Second, actClaim, soon},        // after 3 s
 	}
-	// retold is the same, but those who are told know already.
+	// retold is the same, but for neighbours that know already.
 	retold = []step{
 		{0, actClaim, soon},
 		{300 * time.Millisecond, actClaim, soon},

@@ -14,7 +14,7 @@ type Stats struct {
 	Claims, Refreshes atomic.Uint64
 	// Probes are packets that ask whether somebody has an address of ours.
 	Probes atomic.Uint64
-	// Conflicts are sightings told of: claims of our addresses by others.
+	// Conflicts are sightings that were reported: claims of our addresses by others.
 	Conflicts atomic.Uint64
 	// Errors are packets that could not be sent.
 	Errors atomic.Uint64

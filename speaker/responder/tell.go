@@ -77,7 +77,7 @@ func (l *loop) afford(packets int, now time.Time) time.Duration {
 	return max(breath, time.Duration(min(lack, 1)*float64(time.Second)))
 }
 
-// retell has all announced addresses told again. Those that are still probed for are told of anyway.
+// retell has all addresses announced again. Those that are still probed for are announced anyway.
 func (l *loop) retell() {
 	now := time.Now()
 	for i, s := range l.sockets {

@@ -337,7 +337,7 @@ func TestStandin(t *testing.T) {
 			a.as(announce.Standin, net.HardwareAddr{2, 0, 0, 0, 0, 77}, f.vip)
 			s.release(b)
 			b.announce(f.vip)
-			s.eventually("b is a stranger to who stands in for another", func() bool { g := a.seen.Load(); return g != nil && bytes.Equal(g.MAC, b.link.MAC) },
+			s.eventually("who stands in for another reports b", func() bool { g := a.seen.Load(); return g != nil && bytes.Equal(g.MAC, b.link.MAC) },
 				func() string { return fmt.Sprint(a.seen.Load()) })
 		})
 	}

@@ -110,7 +110,7 @@ func (s *Sessions) write(ctx context.Context, all []Session) error {
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
-	// With a lock on the version, so that what is told by event happened just now.
+	// With a lock on the version, so that what an event reports happened just now.
 	patch := client.MergeFromWithOptions(&before, client.MergeFromWithOptimisticLock{})
 	if err := s.client.Status().Patch(ctx, after, patch); err != nil {
 		return fmt.Errorf("patch: %w", err)

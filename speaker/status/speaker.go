@@ -33,7 +33,7 @@ const retry = 2 * time.Second
 // Own is what a speaker says of its own node.
 type Own struct {
 	// Version of the speaker.
-	Version string
+	Version   string
 	Links     []announce.Link
 	Announced int
 	// Conflicts are those that this node has found, sorted.
@@ -111,7 +111,7 @@ func (s *Speaker) write(ctx context.Context, o Own) error {
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
-	// With a lock on the version, so that what is told by event happened just now.
+	// With a lock on the version, so that what an event reports happened just now.
 	patch := client.MergeFromWithOptions(&before, client.MergeFromWithOptimisticLock{})
 	if err := s.client.Status().Patch(ctx, after, patch); err != nil {
 		return fmt.Errorf("patch: %w", err)
@@ -165,7 +165,7 @@ func interfaceNames(links []announce.Link) string {
 	return text
 }
 
-// fill puts into a status what is to be said, and returns what is to be told of that.
+// fill puts into a status what is to be said, and returns the events of that.
 func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
 	s.Version, s.Interfaces = o.Version, nil
 	for _, l := range o.Links[:min(len(o.Links), maxInterfaces)] {

@@ -24,7 +24,7 @@ const (
 	reasonNotStrict = "NotStrict"
 )
 
-// renderARP puts into conditions how the kernel answers ARP, and returns what is to be told of that. What is not
+// renderARP puts into conditions how the kernel answers ARP, and returns the events of that. What is not
 // known yet leaves what was said before.
 func renderARP(conditions *[]metav1.Condition, a *ARP) []event {
 	switch {

@@ -176,7 +176,7 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	if equality.Semantic.DeepEqual(svc.Status, after.Status) && maps.Equal(svc.Annotations, after.Annotations) {
 		return nil
 	}
-	// With a lock on the version, so that what is told by event happened just now:
+	// With a lock on the version, so that what an event reports happened just now:
 	// the Service as it was read may be older than what this node wrote last.
 	patch := client.StrategicMergeFrom(&svc, client.MergeFromWithOptimisticLock{})
 	switch err := w.client.Status().Patch(ctx, after, patch); {

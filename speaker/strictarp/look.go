@@ -38,7 +38,7 @@ func Lenient(root fs.FS, links []string) ([]string, error) {
 // settings are arp_ignore and arp_announce of an interface (the kernel's networking/ip-sysctl.rst).
 type settings struct{ ignore, announce int }
 
-// with returns what is in force on an interface with these settings: the greater of its own and of all.
+// with returns what is active on an interface with these settings: the greater of its own and of all.
 func (s settings) with(o settings) settings {
 	return settings{max(s.ignore, o.ignore), max(s.announce, o.announce)}
 }

@@ -36,7 +36,7 @@ func TestLenient(t *testing.T) {
 		"Default":      {"a kernel answers for all addresses of its node", join(lax, files("eth1", "0", "0"), files("eth0", "0", "0")), []string{"eth0", "eth1"}, false},
 		"All":          {"as kube-proxy restricts it", join(strict, files("eth0", "0", "0"), files("eth1", "0", "0")), nil, false},
 		"One":          {"an interface can be restricted alone", join(lax, files("eth0", "1", "2"), files("eth1", "0", "0")), []string{"eth1"}, false},
-		"Greater":      {"the greater value is in force", join(files("all", "1", "0"), files("eth0", "0", "2"), files("eth1", "2", "1")), []string{"eth1"}, false},
+		"Greater":      {"the greater value is active", join(files("all", "1", "0"), files("eth0", "0", "2"), files("eth1", "2", "1")), []string{"eth1"}, false},
 		"AnswersOnly":  {"who asks for its own purposes with such an address tells a wrong MAC too", join(files("all", "1", "1"), files("eth0", "1", "0")), []string{"eth0"}, false},
 		"AnnounceOnly": {"restricting what is told is not enough", join(files("all", "0", "2"), files("eth0", "0", "2")), []string{"eth0"}, false},
 		"Subnet":       {"answering askers of the same subnet only is stricter", join(files("all", "2", "2"), files("eth0", "1", "0")), nil, false},

@@ -55,7 +55,7 @@ func upCommand(o *lab.Options) *cobra.Command {
 
 func routersCommand(o *lab.Options) *cobra.Command {
 	r := lab.Routing{BFD: lab.FastBFD}
-	cmd := &cobra.Command{Use: "routers", Short: "Let the routers speak BGP, or start that anew with other settings", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "routers", Short: "Let the routers speak BGP, or start that again with other settings", Args: cobra.NoArgs}
 	cmd.Flags().StringVar(&r.Password, "password", "", "sign the sessions with it")
 	cmd.Flags().DurationVar(&r.BFD.Interval, "bfd-interval", r.BFD.Interval, "how often BFD packets are sent")
 	cmd.Flags().IntVar(&r.BFD.Multiplier, "bfd-multiplier", r.BFD.Multiplier, "how many of them may be lost; 0 for no BFD")

@@ -1,4 +1,4 @@
-// Pause is what holds a pod's namespaces: it waits to be told to end.
+// Pause is what holds a pod's namespaces: it waits for the signal to end.
 package main
 
 import (

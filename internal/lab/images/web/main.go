@@ -1,6 +1,6 @@
 // Web is the lab's example application: an HTTP server that says which pod answers, and whom.
 //
-// It listens on every address, IPv4 and IPv6, port 8080. When told to end it serves on for a while (DRAIN, three seconds
+// It listens on every address, IPv4 and IPv6, port 8080. When it gets the signal to end it serves on for a while (DRAIN, three seconds
 // unless given), as a load balancer takes a moment to look elsewhere; /healthz fails meanwhile.
 package main
 

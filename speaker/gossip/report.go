@@ -7,34 +7,34 @@ import (
 	"time"
 )
 
-// A Word is what a speaker says of itself to the others. It travels with the news that
+// A Report is what a speaker says of itself to the others. It travels with the news that
 // it is alive, and must be short.
-type Word struct {
+type Report struct {
 	// Impaired: it cannot do all that it should, so that others do better.
 	Impaired bool
 	// Links are the names of its usable interfaces, sorted; nil if it does not say.
 	Links []string
 }
 
-func (w Word) equal(o Word) bool {
-	return w.Impaired == o.Impaired && slices.Equal(w.Links, o.Links) && (w.Links == nil) == (o.Links == nil)
+func (r Report) equal(o Report) bool {
+	return r.Impaired == o.Impaired && slices.Equal(r.Links, o.Links) && (r.Links == nil) == (o.Links == nil)
 }
 
 const (
 	version  = "1"
 	impaired = "impaired"
-	// wordLimit is memberlist's.
-	wordLimit = 512
+	// reportLimit is memberlist's.
+	reportLimit = 512
 )
 
-// said is a Word as it was said: of two, the one with the greater stamp is the later one.
+// said is a Report as it was said: of two, the one with the greater stamp is the later one.
 type said struct {
-	Word
+	Report
 	stamp int64
 }
 
-// after returns a Word as it is said after another, with the time as its stamp.
-func (w Word) after(was said, now time.Time) said { return said{w, max(was.stamp+1, now.UnixNano())} }
+// after returns a Report as it is said after another, with the time as its stamp.
+func (r Report) after(was said, now time.Time) said { return said{r, max(was.stamp+1, now.UnixNano())} }
 
 // encode writes what is said: a version, words about its state, its interfaces, and the stamp. Names that do not
 // fit are left out altogether: then others go by what the API server says of them.
@@ -43,7 +43,7 @@ func (w said) encode() []byte {
 	if w.Impaired {
 		fields[1] = impaired
 	}
-	if links := "=" + strings.Join(w.Links, ","); w.Links != nil && len(links)+len(version)+len(impaired)+len(fields[3])+3 <= wordLimit {
+	if links := "=" + strings.Join(w.Links, ","); w.Links != nil && len(links)+len(version)+len(impaired)+len(fields[3])+3 <= reportLimit {
 		fields[2] = links
 	}
 	return []byte(strings.Join(fields, ";"))
@@ -69,7 +69,7 @@ func decode(b []byte) said {
 	if len(fields) < 3 || fields[0] != version {
 		return said{}
 	}
-	w := said{Word: Word{Impaired: fields[1] == impaired}}
+	w := said{Report: Report{Impaired: fields[1] == impaired}}
 	if names, ok := strings.CutPrefix(fields[2], "="); ok {
 		w.Links = []string{}
 		if names != "" {

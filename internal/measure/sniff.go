@@ -1,6 +1,6 @@
 //go:build linux
 
-package gauge
+package measure
 
 import (
 	"errors"

@@ -14,12 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
-// An ordeal is what happens to a node that announces an address, and what a client may see of it.
-type ordeal struct {
+// A disruption is what happens to a node that announces an address, and what a client may see of it.
+type disruption struct {
 	name, reason string
 	// six: it is the announcer of the IPv6 address, which may be another one.
 	six bool
@@ -52,9 +52,9 @@ func dual(t *testing.T, on *cluster, ad string) *story {
 }
 
 // undergo tells what happens one after the other, each when all is well again.
-func (s *story) undergo(ordeals ...ordeal) {
+func (s *story) undergo(disruptions ...disruption) {
 	s.Helper()
-	for _, o := range ordeals {
+	for _, o := range disruptions {
 		s.Run(o.name, func(t *testing.T) { o.happen(s.in(t)) })
 	}
 }
@@ -72,7 +72,7 @@ func (s *story) part(t *testing.T) *story {
 	return &part
 }
 
-func (o ordeal) happen(s *story) {
+func (o disruption) happen(s *story) {
 	s.Helper()
 	s.settled()
 	addresses, before := s.both(), s.announcers()
@@ -112,7 +112,7 @@ func (o ordeal) happen(s *story) {
 }
 
 // pass waits until it is over: where a gap is expected, until pages come again.
-func (o ordeal) pass(p *probe) {
+func (o disruption) pass(p *probe) {
 	if o.limit == 0 {
 		time.Sleep(2 * second)
 		return
@@ -122,7 +122,7 @@ func (o ordeal) pass(p *probe) {
 	}
 }
 
-func (o ordeal) judge(s *story, address string, pages gauge.Attempts) {
+func (o disruption) judge(s *story, address string, pages measure.Attempts) {
 	s.Helper()
 	switch gap := pages.Gap(); {
 	case o.limit > 0 && gap > o.limit:
@@ -199,7 +199,7 @@ func (s *story) settled() {
 // heldByOne returns an error unless just one host answers for the IPv4 address.
 func (s *story) heldByOne() error {
 	s.Helper()
-	macs, err := gauge.Holders(s.Context(), s.Host(lab.Client), netip.MustParseAddr(s.both()[0]), patience)
+	macs, err := measure.Holders(s.Context(), s.Host(lab.Client), netip.MustParseAddr(s.both()[0]), patience)
 	if s.must(err); len(macs) != 1 {
 		return fmt.Errorf("%v answer", macs)
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// heart sends and hears what its ring decides, on the transport that memberlist uses too.
-type heart struct {
+// heartbeats sends and hears what its ring decides, on the transport that memberlist uses too.
+type heartbeats struct {
 	send func(b []byte, to netip.AddrPort)
 	on   hooks
 
@@ -25,12 +25,12 @@ type heart struct {
 	woken sync.WaitGroup
 }
 
-func newHeart(self string, key []byte, send func([]byte, netip.AddrPort), on hooks) (*heart, error) {
+func newHeartbeats(self string, key []byte, send func([]byte, netip.AddrPort), on hooks) (*heartbeats, error) {
 	a, err := newAlarm()
 	if err != nil {
 		return nil, err
 	}
-	h := &heart{send: send, on: on, ring: newRing(self), fresh: newFreshness(), keys: []authenticator{authenticatorOf(key)}, alarm: a}
+	h := &heartbeats{send: send, on: on, ring: newRing(self), fresh: newFreshness(), keys: []authenticator{authenticatorOf(key)}, alarm: a}
 	h.woken.Go(func() {
 		for a.wait() == nil {
 			h.do(func(time.Time) {})
@@ -40,7 +40,7 @@ func newHeart(self string, key []byte, send func([]byte, netip.AddrPort), on hoo
 }
 
 // do changes the ring, and sends what follows.
-func (h *heart) do(change func(now time.Time)) {
+func (h *heartbeats) do(change func(now time.Time)) {
 	h.mu.Lock()
 	if h.ended {
 		h.mu.Unlock()
@@ -65,7 +65,7 @@ type addressed struct {
 	to     netip.AddrPort
 }
 
-func (h *heart) pack(out []letter, now time.Time) []addressed {
+func (h *heartbeats) pack(out []notice, now time.Time) []addressed {
 	packets := make([]addressed, 0, len(out))
 	for _, l := range out {
 		p := h.fresh.send(packet{from: h.ring.self, about: l.about}, l.to, now)
@@ -75,14 +75,14 @@ func (h *heart) pack(out []letter, now time.Time) []addressed {
 }
 
 // post sends packets. It is called without the lock.
-func (h *heart) post(packets []addressed) {
+func (h *heartbeats) post(packets []addressed) {
 	for _, p := range packets {
 		h.send(p.packet, p.to)
 	}
 }
 
 // hear takes a packet. What is not authentic, not for this node, or not fresh is dropped.
-func (h *heart) hear(b []byte) {
+func (h *heartbeats) hear(b []byte) {
 	h.do(func(now time.Time) {
 		for _, k := range h.keys {
 			p, ok := k.decode(b, h.ring.self)
@@ -104,7 +104,7 @@ func (h *heart) hear(b []byte) {
 }
 
 // living sets who is living, with their addresses.
-func (h *heart) living(addrs map[string]netip.AddrPort) {
+func (h *heartbeats) living(addrs map[string]netip.AddrPort) {
 	h.do(func(now time.Time) {
 		for name := range h.addrs {
 			if _, still := addrs[name]; !still {
@@ -117,16 +117,16 @@ func (h *heart) living(addrs map[string]netip.AddrPort) {
 }
 
 // alive notes that another has answered memberlist.
-func (h *heart) alive(name string) { h.do(func(now time.Time) { h.ring.alive(name, now) }) }
+func (h *heartbeats) alive(name string) { h.do(func(now time.Time) { h.ring.alive(name, now) }) }
 
 // doubted returns who is doubted, sorted.
-func (h *heart) doubted() []string {
+func (h *heartbeats) doubted() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.doubts()
 }
 
-func (h *heart) doubts() []string {
+func (h *heartbeats) doubts() []string {
 	if len(h.ring.doubts) == 0 {
 		return nil
 	}
@@ -134,27 +134,27 @@ func (h *heart) doubts() []string {
 }
 
 // leave has all others doubt this one, that ends.
-func (h *heart) leave() {
+func (h *heartbeats) leave() {
 	h.mu.Lock()
-	packets := h.pack(letters(h.ring.others(), h.ring.self), time.Now())
+	packets := h.pack(notices(h.ring.others(), h.ring.self), time.Now())
 	h.mu.Unlock()
 	h.post(packets)
 }
 
 // rekey authenticates by another key. What is authenticated by a former one is heard until forget.
-func (h *heart) rekey(key []byte) {
+func (h *heartbeats) rekey(key []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.keys = append([]authenticator{authenticatorOf(key)}, h.keys...)
 }
 
-func (h *heart) forget() {
+func (h *heartbeats) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.keys = h.keys[:1]
 }
 
-func (h *heart) stop() {
+func (h *heartbeats) stop() {
 	h.mu.Lock()
 	h.ended = true
 	h.mu.Unlock()

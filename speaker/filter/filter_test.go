@@ -1,4 +1,4 @@
-package sieve
+package filter
 
 import (
 	"encoding/binary"
@@ -97,7 +97,7 @@ func TestProgram(t *testing.T) {
 		"IPv6LastOfMany":     {"each of many", db8, frame(7, db8[len(db8)-1].String()), true},
 		"IPv6BetweenMany":    {"up to the limit the filter is exact", db8, frame(7, "2001:db8::1"), false},
 		"IPv6PastTheLimit":   {"past the limit none is lost", every(50, "2001:db8::", 5000), frame(7, every(50, "2001:db8::", 5000)[4321].String()), true},
-		"IPv6PastTheLimit2":  {"past the limit strangers far away still do not pass", every(50, "2001:db8::", 5000), frame(7, "2001:db8::7:7"), false},
+		"IPv6PastTheLimit2":  {"past the limit addresses far away still do not pass", every(50, "2001:db8::", 5000), frame(7, "2001:db8::7:7"), false},
 		"IPv6PastBothLimits": {"past both limits none is lost", append(every(50, "2001:db8::", 5000), spread(200)...), frame(7, spread(200)[199].String()), true},
 	}
 	for name, tc := range cases {

@@ -13,15 +13,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/internal/gauge"
 	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
 // conflict is the event of it.
 const conflict = "AddressConflict"
 
-// strange gives an address to a host that is not in the cluster, which tells its neighbours so. It returns the host's MAC.
-func (s *story) strange(address string) (mac string) {
+// conflictingHost gives an address to a host that is not in the cluster, which tells its neighbours so. It returns the host's MAC.
+func (s *story) conflictingHost(address string) (mac string) {
 	s.Helper()
 	host, address := s.Host(lab.Router1), s.own(address)
 	run := func(name string, args ...string) {
@@ -41,9 +41,9 @@ func (s *story) strange(address string) (mac string) {
 }
 
 // Somebody else takes an address that a Service has: the Service says who.
-func TestStranger(t *testing.T) {
+func TestConflictingHost(t *testing.T) {
 	s, _ := served(t, shared, 2, "", "")
-	mac := s.strange("172.30.0.100")
+	mac := s.conflictingHost("172.30.0.100")
 	s.within(5*second, "condition", func() error {
 		c := meta.FindStatusCondition(s.service("web").Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 		if c == nil || c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, mac) {
@@ -61,9 +61,9 @@ func TestStranger(t *testing.T) {
 }
 
 // Somebody else has an address before any Service has: the Service gets another one.
-func TestStrangerBefore(t *testing.T) {
+func TestConflictingHostBefore(t *testing.T) {
 	s := tell(t, shared)
-	mac := s.strange("172.30.0.100")
+	mac := s.conflictingHost("172.30.0.100")
 	s.apply(pool("main", "172.30.0.100-172.30.0.108") + advertised("") + web(2) + service("web", "", ""))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	s.within(20*second, "another address", s.shows("web", "172.30.0.101"))
@@ -71,7 +71,7 @@ func TestStrangerBefore(t *testing.T) {
 	s.announcer("web")
 	s.served("172.30.0.101")
 	if got := s.answerers("172.30.0.100"); len(got) != 1 || !strings.EqualFold(got[0], mac) {
-		t.Errorf("%v answer ARP for the stranger's address, want %s alone", got, mac)
+		t.Errorf("%v answer ARP for the conflicting host's address, want %s alone", got, mac)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestForgedClaims(t *testing.T) {
 		mac = i.HardwareAddr
 		return err
 	}))
-	arp, err := gauge.OpenARP(s.Host(lab.Client), "eth0")
+	arp, err := measure.OpenARP(s.Host(lab.Client), "eth0")
 	s.must(err)
 	t.Cleanup(func() { _ = arp.Close() })
 	// Two claims ten seconds apart once had the announcing node give way.
@@ -112,12 +112,12 @@ func TestForgedClaims(t *testing.T) {
 // A storm of requests for other addresses does not wake the speaker.
 func TestARPStorm(t *testing.T) {
 	s, node := served(t, shared, 2, "", "")
-	pid, err := gauge.SpeakerOn(s.Host(node))
+	pid, err := measure.SpeakerOn(s.Host(node))
 	s.must(err)
-	arp, err := gauge.OpenARP(s.Host(lab.Client), "eth0")
+	arp, err := measure.OpenARP(s.Host(lab.Client), "eth0")
 	s.must(err)
 	t.Cleanup(func() { _ = arp.Close() })
-	before, err := gauge.UsageOf(pid)
+	before, err := measure.UsageOf(pid)
 	s.must(err)
 	other := netip.MustParseAddr("10.99.0.0")
 	for range 100_000 {
@@ -125,7 +125,7 @@ func TestARPStorm(t *testing.T) {
 		other = other.Next()
 	}
 	time.Sleep(second)
-	after, err := gauge.UsageOf(pid)
+	after, err := measure.UsageOf(pid)
 	if s.must(err); after.CPU-before.CPU >= 200*ms {
 		t.Errorf("the speaker took %s of CPU for the requests of others", after.CPU-before.CPU)
 	}

@@ -1,4 +1,4 @@
-package gauge
+package measure
 
 import (
 	"encoding/binary"
@@ -41,7 +41,7 @@ const (
 	neighbour
 )
 
-// Lengths and numbers of the protocols that are told apart.
+// Lengths and numbers of the protocols that are counted.
 const (
 	ethernetHeader = 14
 	ipv6Header     = 40

@@ -1,6 +1,6 @@
-// Package sieve makes the kernel filters (classic BPF) of the responders: what is
+// Package filter makes the kernel filters (classic BPF) of the responders: what is
 // not about one of our addresses never wakes the speaker.
-package sieve
+package filter
 
 import (
 	"encoding/binary"
