@@ -86,7 +86,7 @@ func assemble(mgr ctrl.Manager, o options, tenure *kube.Tenure) error {
 		PoolChanged: func(name string) { changed <- name },
 		Assigned:    fairleadmetrics.NewAssignments(metrics.Registry).Assigned,
 	})
-	counter := &poolstatus.Reconciler{Client: mgr.GetClient(), Usage: assigner.Usage, Changed: changed}
+	counter := &poolstatus.Reconciler{Client: mgr.GetClient(), Usage: assigner.Usage, Released: assigner.Released, Changed: changed}
 	fairleadmetrics.NewEvents(metrics.Registry, recorder.Dropped)
 	fairleadmetrics.NewController(metrics.Registry, (&totals.Reader{
 		Client: mgr.GetClient(), Class: o.class, Leading: mgr.Elected(), Pools: assigner.Pools,

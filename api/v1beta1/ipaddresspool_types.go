@@ -187,6 +187,11 @@ type IPAddressPoolStatus struct {
 	// The same of IPv6 addresses. Of more than a million only how many are assigned.
 	// +optional
 	UsedIPv6 string `json:"usedIPv6,omitempty"`
+	// The addresses that were given back last, the latest first: who had them, and until when.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Released []ReleasedAddress `json:"released,omitempty"`
 	// The spec as it was last accepted, which stays active while the present one is not accepted.
 	//
 	// +optional
@@ -213,4 +218,22 @@ type IPAddressPoolList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []IPAddressPool `json:"items"`
+}
+
+// A ReleasedAddress is an address that somebody had.
+type ReleasedAddress struct {
+	// The address.
+	// +kubebuilder:validation:MaxLength=45
+	Address string `json:"address"`
+	// The namespace of the Service or IPClaim that had it.
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// The name of the Service or IPClaim that had it.
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Service or IPClaim.
+	// +kubebuilder:validation:MaxLength=16
+	Kind string `json:"kind"`
+	// When it was given back.
+	Time metav1.Time `json:"time"`
 }

@@ -4,12 +4,14 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
@@ -48,6 +50,17 @@ func changes(had, has []netip.Addr, d *ipam.Decision, pools []string, saidBefore
 		return append(out, event{corev1.EventTypeNormal, eventIncomplete, d.Message})
 	}
 	return append(out, event{corev1.EventTypeWarning, eventFailed, string(d.Reason) + ": " + d.Message})
+}
+
+// note adds to a Service's history which addresses it got and lost.
+func note(before, after *corev1.Service, out *outcome, now time.Time) {
+	had, has := addresses(before), addresses(after)
+	for _, a := range less(had, has) {
+		kube.Note(after, kube.Change{At: now, Addr: a, What: "released" + because(out.Lost)})
+	}
+	for _, a := range less(has, had) {
+		kube.Note(after, kube.Change{At: now, Addr: a, What: "assigned from pool " + strings.Join(out.pools, ", ")})
+	}
 }
 
 func because(lost string) string {

@@ -89,6 +89,26 @@ type outcome struct {
 	others []ipam.Key
 	// touched are the pools whose use has changed.
 	touched []string
+	// freed are the addresses that were given back.
+	freed []freed
+}
+
+// freed is an address that was given back, of which pool, and who had it.
+type freed struct {
+	pool string
+	addr netip.Addr
+	by   ipam.Key
+}
+
+// free gives addresses back, and notes which of them belong to a pool.
+func free(st *ipam.State, out *outcome, k ipam.Key, addrs []netip.Addr, give func()) {
+	addrs = slices.Clone(addrs)
+	give()
+	for _, a := range addrs {
+		if pools := st.PoolsOf([]netip.Addr{a}); len(pools) > 0 {
+			out.freed = append(out.freed, freed{pools[0], a, k})
+		}
+	}
 }
 
 // do changes the state, and tells whom that concerns.
@@ -114,12 +134,12 @@ func (l *ledger) decide(r ipam.Request) outcome {
 
 // left says that some addresses are not shown any more that are lost: they become free.
 func (l *ledger) left(k ipam.Key, lost []netip.Addr) outcome {
-	return l.do(func(st *ipam.State, _ *outcome) { st.Left(k, lost) })
+	return l.do(func(st *ipam.State, out *outcome) { free(st, out, k, lost, func() { st.Left(k, lost) }) })
 }
 
 // release takes everything from one that is gone or no longer ours, and shows nothing of ours.
 func (l *ledger) release(k ipam.Key) outcome {
-	return l.do(func(st *ipam.State, _ *outcome) { st.Release(k) })
+	return l.do(func(st *ipam.State, out *outcome) { free(st, out, k, st.Held(k), func() { st.Release(k) }) })
 }
 
 // reconfigure applies a new snapshot.

@@ -61,6 +61,8 @@ type Reconciler struct {
 	told sync.Map
 	// refused are the objects, by key, of which the API server refuses the status, with what it says.
 	refused sync.Map
+	// released are the addresses that were given back.
+	released released
 	// arrived says since when Services want their first address, by Request.
 	arrived sync.Map
 	queue   workqueue.TypedRateLimitingInterface[Request]
@@ -213,6 +215,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 		kube.NoteAdopted(after, &s, out.Addresses)
 		kube.Annotate(after, kube.AnnotationAnnouncers, kube.AnnouncersText(r.Placer.Place(&s, out.Addresses)))
 	}
+	note(&svc, after, &out, time.Now())
 	done, err := r.write(ctx, &svc, after)
 	if err != nil || done == outdated {
 		return reconcile.Result{}, err
@@ -276,6 +279,7 @@ func (r *Reconciler) leave(ctx context.Context, key ipam.Key, svc *corev1.Servic
 // spread tells the others what came of a decision.
 func (r *Reconciler) spread(out outcome) {
 	r.first(out.others)
+	r.released.add(out.freed, time.Now())
 	for _, p := range out.touched {
 		r.PoolChanged(p)
 	}

@@ -48,6 +48,7 @@ func unrender(svc *corev1.Service) {
 	kube.Annotate(svc, kube.AnnotationAdopted, "")
 	kube.Annotate(svc, kube.AnnotationAnnouncers, "")
 	kube.Annotate(svc, kube.AnnotationInUse, "")
+	kube.Annotate(svc, kube.AnnotationHistory, "")
 	dropConditions(svc)
 }
 

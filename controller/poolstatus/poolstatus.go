@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -35,8 +36,10 @@ type Usage = map[config.Family]ipam.Usage
 type Reconciler struct {
 	Client client.Client
 	// Usage returns how much of a pool is in use.
-	Usage   func(pool string) Usage
-	Changed <-chan string
+	Usage func(pool string) Usage
+	// Released returns which addresses of a pool were given back last, given those that it remembers.
+	Released func(pool string, before []v1beta1.ReleasedAddress) []v1beta1.ReleasedAddress
+	Changed  <-chan string
 }
 
 // SetupWithManager has the manager run the Reconciler while this replica leads.
@@ -91,7 +94,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 	after := pool.DeepCopy()
 	count(&after.Status, usage)
-	if counts(pool.Status) == counts(after.Status) {
+	after.Status.Released = r.Released(req.Name, pool.Status.Released)
+	if counts(pool.Status) == counts(after.Status) && equality.Semantic.DeepEqual(pool.Status.Released, after.Status.Released) {
 		return reconcile.Result{}, nil
 	}
 	if err := r.Client.Status().Patch(ctx, after, client.MergeFrom(&pool)); client.IgnoreNotFound(err) != nil {

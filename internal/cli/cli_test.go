@@ -76,6 +76,8 @@ func TestGolden(t *testing.T) {
 		"pool":          {"pools default", 0},
 		"l2":            {"l2", 0},
 		"bgp":           {"bgp", 0},
+		"history":       {"history", 0},
+		"history-json":  {"history 192.0.2.9 -o json", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := strings.Fields(tc.args)

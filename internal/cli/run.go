@@ -74,7 +74,7 @@ The exit status is 0; 1 if something is wrong with what was looked at; and 2 if 
 	f.StringVar(&a.system, "fairlead-namespace", "fairlead-system", "`namespace` that Fairlead runs in")
 	f.StringVarP(&a.format, "output", "o", "", "`format` of what is printed: json or yaml")
 	f.StringVar(&a.bundle, "from-bundle", "", "look at what support-bundle has saved in this `file`, and not at a cluster")
-	root.AddCommand(a.status(), a.explain(), a.pools(), a.l2(), a.bgp(), a.doctor(), a.validate(), a.plan(), a.migrate(),
+	root.AddCommand(a.status(), a.explain(), a.pools(), a.l2(), a.bgp(), a.doctor(), a.history(), a.validate(), a.plan(), a.migrate(),
 		a.supportBundle(), a.version())
 	return root
 }

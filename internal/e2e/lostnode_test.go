@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/controller/outage"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 )
 
 // rotation is until when requests may fail that are sent to a pod of a node whose cable was pulled; Kubernetes alone takes 40 to 50 seconds. Later
@@ -79,6 +81,15 @@ func TestLostNode(t *testing.T) {
 				t.Errorf("the pod on %s is ready", node)
 			}
 			s.tells("web", "node "+node+" is lost")
+			if tc.name == "Announcer" {
+				s.within(5*second, "its history says so", func() error {
+					history := s.service("web").Annotations[kube.AnnotationHistory]
+					if !strings.Contains(history, "moved from "+node+" to ") || !strings.Contains(history, "the node is lost") {
+						return errors.New(history)
+					}
+					return nil
+				})
+			}
 			replug()
 			s.within(30*second, "its kubelet makes it ready again", func() error {
 				if !s.podsReady()[node] {

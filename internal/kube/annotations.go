@@ -34,6 +34,8 @@ const (
 	AnnotationAnnouncers = "fairlead.io/announcers"
 	// AnnotationInUse is written: which addresses have been announced.
 	AnnotationInUse = "fairlead.io/in-use"
+	// AnnotationHistory is written: what happened to the addresses last, and when: see History.
+	AnnotationHistory = "fairlead.io/history"
 )
 
 // Annotations of ours, and those of other implementations that mean the same.

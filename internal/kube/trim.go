@@ -33,7 +33,7 @@ func TrimToAnnounce(o any) (any, error) {
 	}
 	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
 		left.Generation, left.Labels = svc.Generation, svc.Labels
-		left.Annotations = only(svc.Annotations, AnnotationAllocatedFrom, AnnotationAnnouncers, AnnotationInUse)
+		left.Annotations = only(svc.Annotations, AnnotationAllocatedFrom, AnnotationAnnouncers, AnnotationInUse, AnnotationHistory)
 		left.Spec.LoadBalancerClass, left.Spec.ExternalTrafficPolicy = svc.Spec.LoadBalancerClass, svc.Spec.ExternalTrafficPolicy
 		left.Status = svc.Status
 	}

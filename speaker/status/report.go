@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,6 +26,7 @@ type Report struct {
 	Record map[netip.Addr][]string
 	// of are the announcements that it is about, and conflicts those of the Service's addresses.
 	of        []announce.Announcement
+	nodes     []announce.Node
 	conflicts []kube.Conflict
 }
 
@@ -52,7 +54,9 @@ func reportOf(of []announce.Announcement, nodes []announce.Node, self string) (R
 	if len(of) == 0 || reporter(of, firstHealthy(nodes)) != self {
 		return Report{}, false
 	}
-	return report(of), true
+	r := report(of)
+	r.nodes = nodes
+	return r, true
 }
 
 // reporter returns the node that reports on a Service.
@@ -151,7 +155,59 @@ func (r *Report) render(svc *corev1.Service) []event {
 	meta.SetStatusCondition(&svc.Status.Conditions, r.condition(svc.Generation))
 	kube.Annotate(svc, kube.AnnotationAnnouncers, kube.AnnouncersText(r.merge(record)))
 	kube.Annotate(svc, kube.AnnotationInUse, kube.InUseText(r.used(inUse)))
+	r.note(svc, reasonOf(before), record, inUse, time.Now())
 	return transition(r.of, before, record, *r)
+}
+
+// note adds to a Service's history which addresses are announced by another node than before, and why; which are announced again, and
+// which are not any more.
+func (r *Report) note(svc *corev1.Service, was string, record map[netip.Addr][]string, inUse []netip.Addr, now time.Time) {
+	for _, a := range r.of {
+		node := a.Node
+		if node == "" {
+			node = "BGP" // by all nodes that can
+		}
+		former, what := "", ""
+		if n := record[a.Address]; len(n) > 0 {
+			former = n[0]
+		}
+		switch used := slices.Contains(inUse, a.Address); {
+		case !announced(a) && was == string(announce.Announced):
+			what = "not announced: " + r.Reason
+		case !announced(a):
+		case used && a.Node != "" && former != "" && former != a.Node:
+			what = fmt.Sprintf("moved from %s to %s: %s", former, a.Node, r.why(former))
+		case !used, was != string(announce.Announced):
+			what = "announced by " + node
+		}
+		if what != "" {
+			kube.Note(svc, kube.Change{At: now, Addr: a.Address, What: what})
+		}
+	}
+}
+
+// why says what is the matter with a node that does not announce any more.
+func (r *Report) why(node string) string {
+	i := slices.IndexFunc(r.nodes, func(n announce.Node) bool { return n.Name == node })
+	if i < 0 {
+		return "the node was deleted"
+	}
+	switch n := &r.nodes[i]; {
+	case n.Presence == announce.Gone:
+		return "the node is lost, or its speaker was away for too long"
+	case n.Excluded:
+		return "the node is excluded from external load balancers"
+	case n.Retiring:
+		return "the node is to be taken out of service"
+	case n.NetworkUnavailable:
+		return "the node's network is unavailable"
+	case !n.Ready:
+		return "the node is not ready"
+	case n.Impaired:
+		return "the node's speaker cannot do all that it should"
+	default:
+		return "another node is preferred, or the former has no endpoint or interface for it"
+	}
 }
 
 // used adds to the addresses that have been announced those that are announced now.

@@ -1,0 +1,56 @@
+package assign
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/ipam"
+)
+
+// maxReleased is how many addresses a pool remembers who had them.
+const maxReleased = 32
+
+// released are the addresses that were given back since this replica leads, by pool, the latest first.
+type released struct {
+	mu   sync.Mutex
+	pool map[string][]v1beta1.ReleasedAddress
+}
+
+// kinds are the names of those who hold addresses.
+var kinds = map[ipam.Kind]string{ipam.Service: "Service", ipam.Claim: "IPClaim"}
+
+func (r *released) add(all []freed, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range all {
+		if r.pool == nil {
+			r.pool = map[string][]v1beta1.ReleasedAddress{}
+		}
+		x := v1beta1.ReleasedAddress{
+			Address: f.addr.String(), Namespace: f.by.Namespace, Name: f.by.Name, Kind: kinds[f.by.Kind], Time: metav1.NewTime(now.Truncate(time.Second)),
+		}
+		now := slices.Insert(r.pool[f.pool], 0, x)
+		r.pool[f.pool] = now[:min(len(now), maxReleased)]
+	}
+}
+
+// Released returns the addresses that were given back last, the latest first: those that a pool remembers already, and those since.
+func (r *Reconciler) Released(pool string, before []v1beta1.ReleasedAddress) []v1beta1.ReleasedAddress {
+	r.released.mu.Lock()
+	defer r.released.mu.Unlock()
+	out := slices.Clone(r.released.pool[pool])
+	for _, x := range before {
+		if len(out) < maxReleased && !slices.ContainsFunc(out, func(o v1beta1.ReleasedAddress) bool { return sameRelease(o, x) }) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func sameRelease(a, b v1beta1.ReleasedAddress) bool {
+	return a.Address == b.Address && a.Namespace == b.Namespace && a.Name == b.Name && a.Kind == b.Kind && a.Time.Equal(&b.Time)
+}
