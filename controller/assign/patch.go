@@ -89,3 +89,14 @@ func annotationsPatch(before, after map[string]string) map[string]*string {
 	}
 	return out
 }
+
+// Strip returns the patch that removes all marks of Fairlead from a Service: its annotations and conditions. The address stays, and
+// is from then on one that nobody of Fairlead's has assigned. nil if there is nothing to remove.
+func Strip(svc *corev1.Service) client.Patch {
+	after := svc.DeepCopy()
+	unrender(after)
+	if p := patchOf(svc, after); p != nil {
+		return p
+	}
+	return nil
+}

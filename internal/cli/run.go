@@ -61,7 +61,7 @@ type app struct {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "kubectl-fairlead", Short: "Say what Fairlead does in a cluster, and why",
-		Long: `Say what Fairlead does in a cluster, and why. Nothing is changed. The ClusterRole fairlead-viewer is enough for all of it.
+		Long: `Say what Fairlead does in a cluster, and why. Nothing is changed, but by leave. The ClusterRole fairlead-viewer is enough for all else.
 
 The exit status is 0; 1 if something is wrong with what was looked at; and 2 if it could not be looked at.`,
 		Annotations:  map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fairlead"},
@@ -74,13 +74,13 @@ The exit status is 0; 1 if something is wrong with what was looked at; and 2 if 
 	f.StringVar(&a.system, "fairlead-namespace", "fairlead-system", "`namespace` that Fairlead runs in")
 	f.StringVarP(&a.format, "output", "o", "", "`format` of what is printed: json or yaml")
 	f.StringVar(&a.bundle, "from-bundle", "", "look at what support-bundle has saved in this `file`, and not at a cluster")
-	root.AddCommand(a.status(), a.explain(), a.pools(), a.l2(), a.bgp(), a.doctor(), a.history(), a.validate(), a.plan(), a.migrate(),
+	root.AddCommand(a.status(), a.explain(), a.pools(), a.l2(), a.bgp(), a.doctor(), a.history(), a.leave(), a.validate(), a.plan(), a.migrate(),
 		a.supportBundle(), a.version())
 	return root
 }
 
 // connect returns a client that knows some more kinds, and notes the namespace that the user is in.
-func (a *app) connect(others ...schema.GroupVersionKind) (client.Reader, error) {
+func (a *app) connect(others ...schema.GroupVersionKind) (client.Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = a.kubeconfig
 	cc := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: a.context})
@@ -95,7 +95,7 @@ func (a *app) connect(others ...schema.GroupVersionKind) (client.Reader, error) 
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster: %w", err)
 	}
-	return kube.NewReader(rc, others...)
+	return kube.NewClient(rc, others...)
 }
 
 // read reads what there is to look at.

@@ -11,9 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// NewReader returns a client without a cache, for a command that reads all there is, once: one request for each kind. It knows
+// NewClient returns a client without a cache, for a command that reads all there is, once: one request for each kind. It knows
 // Fairlead's kinds, those of Kubernetes that a command needs, and some others.
-func NewReader(rc *rest.Config, others ...schema.GroupVersionKind) (client.Reader, error) {
+func NewClient(rc *rest.Config, others ...schema.GroupVersionKind) (client.Client, error) {
 	scheme, err := NewScheme()
 	if err != nil {
 		return nil, err
