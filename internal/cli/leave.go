@@ -122,7 +122,8 @@ func (d *departure) strip(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	d.say("Uninstall Fairlead as you have installed it. Another load balancer, or Fairlead itself, finds the addresses in the Services.\n")
+	d.say("Uninstall Fairlead as you have installed it. Another load balancer, or Fairlead itself, finds the addresses in the Services.\n"+
+		"To stay after all: kubectl -n %s delete daemonset speaker, and install Fairlead again.\n", d.system)
 	return nil
 }
 
