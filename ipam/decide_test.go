@@ -461,3 +461,11 @@ func TestUsage(t *testing.T) {
 		t.Errorf("-want, +got:\n%s", diff)
 	}
 }
+
+func TestUsageText(t *testing.T) {
+	for want, u := range map[string]Usage{"": {}, "0/254": {Total: 254}, "37/254": {Total: 254, Assigned: 37}, "3": {Total: 1 << 40, Assigned: 3}, "1/0": {Assigned: 1}} {
+		if got := u.String(); got != want {
+			t.Errorf("%+v: %q, want %q", u, got, want)
+		}
+	}
+}

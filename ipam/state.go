@@ -2,9 +2,11 @@ package ipam
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/fairlead-lb/fairlead/config"
@@ -307,6 +309,21 @@ type Usage struct {
 	// Available are those that are not assigned. Of these, Cooling are not given yet to those who ask for no particular one, as they
 	// were released, or found to be in use by another host, a short time ago.
 	Total, Assigned, Available, Cooling int64
+}
+
+// countless is a size of pools past which their size says nothing to people.
+const countless = 1 << 20
+
+// String says how much is in use, for people: "37/254". It is empty where the pool has none of the family.
+func (u Usage) String() string {
+	switch {
+	case u.Total == 0 && u.Assigned == 0:
+		return ""
+	case u.Total > countless:
+		return strconv.FormatInt(u.Assigned, 10)
+	default:
+		return fmt.Sprintf("%d/%d", u.Assigned, u.Total)
+	}
 }
 
 // Usage returns the use of a pool, which is zero for one that does not exist.

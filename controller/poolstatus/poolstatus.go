@@ -6,7 +6,6 @@ package poolstatus
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -107,22 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 func count(s *v1beta1.IPAddressPoolStatus, u Usage) {
 	s.TotalIPv4, s.AssignedIPv4, s.AvailableIPv4 = u[config.IPv4].Total, u[config.IPv4].Assigned, u[config.IPv4].Available
 	s.TotalIPv6, s.AssignedIPv6, s.AvailableIPv6 = u[config.IPv6].Total, u[config.IPv6].Assigned, u[config.IPv6].Available
-	s.UsedIPv4, s.UsedIPv6 = used(u[config.IPv4]), used(u[config.IPv6])
-}
-
-// countless is a size of pools past which their size says nothing to people.
-const countless = 1 << 20
-
-// used says how much of a family is in use; nothing of one that the pool does not have.
-func used(u ipam.Usage) string {
-	switch {
-	case u.Total == 0 && u.Assigned == 0:
-		return ""
-	case u.Total > countless:
-		return strconv.FormatInt(u.Assigned, 10)
-	default:
-		return fmt.Sprintf("%d/%d", u.Assigned, u.Total)
-	}
+	s.UsedIPv4, s.UsedIPv6 = u[config.IPv4].String(), u[config.IPv6].String()
 }
 
 // counted is the part of a status that is counted.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/ipam"
 )
 
 // A Status is the whole cluster on one screen.
@@ -125,9 +126,8 @@ func (c *Cluster) PoolUses() []PoolUse {
 	for _, p := range v.snapshot.Pools() {
 		u := PoolUse{Name: p.Name, Accepted: !p.Refused, AutoAssign: p.AutoAssign, Advertised: v.advertised(p)}
 		for f, into := range map[config.Family]*string{config.IPv4: &u.IPv4, config.IPv6: &u.IPv6} {
-			if used, total := v.use(p, f); total > 0 {
-				*into = fmt.Sprintf("%d/%d", used, total)
-			}
+			used, total := v.use(p, f)
+			*into = ipam.Usage{Total: total, Assigned: int64(used)}.String()
 		}
 		out = append(out, u)
 	}
