@@ -25,7 +25,7 @@ help: ## Print this help.
 
 ##@ See it
 .PHONY: demo lab-up lab-down
-demo: images $(LAB) ## Show Fairlead on a cluster on this machine (Linux, root).
+demo: images plugin $(LAB) ## Show Fairlead on a cluster on this machine (Linux, root).
 	@go build -o build/demo ./internal/demo && build/demo
 
 lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables ROUTERS=yes.

@@ -170,7 +170,9 @@ if it fails. It needs rights to write Services, Deployments and DaemonSets.`,
 			if err != nil {
 				return err
 			}
-			d := &departure{client: c, system: a.system, keepSpeakers: keep, say: func(format string, args ...any) { fmt.Fprintf(a.out, format, args...) }} //nolint:errcheck // what is done is done
+			d := &departure{client: c, system: a.system, keepSpeakers: keep, say: func(format string, args ...any) {
+				fmt.Fprintf(a.out, format, args...) //nolint:errcheck // what is done is done
+			}}
 			return d.run(cmd.Context())
 		},
 	}

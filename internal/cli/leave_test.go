@@ -54,7 +54,9 @@ func TestLeave(t *testing.T) {
 				refused++
 				return apierrors.NewConflict(schema.GroupResource{Resource: "services"}, o.GetName(), nil)
 			}
-			var patch struct{ Metadata struct{ Annotations map[string]*string } }
+			var patch struct {
+				Metadata struct{ Annotations map[string]*string }
+			}
 			data, err := p.Data(o)
 			if err := errors.Join(err, json.Unmarshal(data, &patch), c.SubResource(sub).Patch(ctx, o, p, opts...)); err != nil {
 				return err

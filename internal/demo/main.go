@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fairlead-lb/fairlead/internal/cli"
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
@@ -163,6 +165,10 @@ func (s *show) pull(ctx context.Context) error {
 	if err := s.kubectl(ctx, "events", "--for", "service/web"); err != nil {
 		return err
 	}
+	fmt.Println("$ kubectl fairlead history web")
+	if cli.Run(ctx, []string{"history", "web", "--kubeconfig", s.Kubeconfig()}, os.Stdin, os.Stdout, os.Stderr) != 0 {
+		return errors.New("there is no history")
+	}
 	return s.ReplugCable(node)
 }
 
@@ -188,8 +194,10 @@ func (s *show) leave(ctx context.Context) error {
 		return err
 	}
 	s.say("The cable is plugged in again, and the cluster is yours")
-	fmt.Printf(`  export KUBECONFIG=%s PATH=%s:$PATH
+	fmt.Printf(`  export KUBECONFIG=%s PATH=%s:$PWD/build/bin:$PATH
   kubectl describe service web
+  kubectl fairlead status
+  kubectl fairlead explain service web
   kubectl get fairlead
   build/lab exec client -- curl -s http://%s/
   build/lab exec router-1 -- vtysh -c 'show bgp summary'

@@ -45,7 +45,7 @@ func TestAlerts(t *testing.T) {
 			name, lab.NodesASN, lab.RoutersASN, address, more)
 	}
 	frr, bird := lab.Router1Addrs.V4.String(), lab.Router2Addrs.V4.String()
-	s.apply(pool("main", "172.30.0.100-172.30.0.105", "  namespaceQuota: 6") + advertised("ipAddressPools: [main, socket]") + web(2) + service("web", "fairlead.io/ips: 172.30.0.100", "") +
+	s.apply(pool("main", "172.30.0.100-172.30.0.105", "  namespaceQuota: 6") + advertised("ipAddressPools: [main]") + web(2) + service("web", "fairlead.io/ips: 172.30.0.100", "") +
 		"---\napiVersion: fairlead.io/v1beta1\nkind: BGPAdvertisement\nmetadata: {name: all}\nspec: {ipAddressPools: [main]}\n" +
 		peer("frr", frr, "") + peer("bird", bird, ""))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
