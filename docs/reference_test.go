@@ -149,10 +149,10 @@ func TestExamples(t *testing.T) {
 func TestReasons(t *testing.T) {
 	usage := string(read(t, "usage.md"))
 	for file, typ := range map[string]string{
-		"../ipam/request.go":            "Reason",
-		"../speaker/announce/reason.go": "Reason",
-		"../config/problem.go":          "Reason",
-		"../internal/kube/conflict.go":  "reason",
+		"../ipam/request.go":            "^Reason$",
+		"../speaker/announce/reason.go": "^Reason$",
+		"../config/problem.go":          "^Reason$",
+		"../internal/kube/conflict.go":  "^reason$",
 	} {
 		all := constants(t, file, typ)
 		if len(all) < 2 {
@@ -284,9 +284,10 @@ func decode(t *testing.T, name string, doc []byte) runtime.Object {
 	return object
 }
 
-// constants returns the values of the constants of a type in a file.
-func constants(t *testing.T, file, typ string) []string {
+// constants returns the values of those constants in a file of which the type or the name is matched.
+func constants(t *testing.T, file, pattern string) []string {
 	t.Helper()
+	matched := regexp.MustCompile(pattern)
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
@@ -297,7 +298,7 @@ func constants(t *testing.T, file, typ string) []string {
 		if !ok {
 			return true
 		}
-		if id, ok := spec.Type.(*ast.Ident); !ok || id.Name != typ {
+		if id, ok := spec.Type.(*ast.Ident); (!ok || !matched.MatchString(id.Name)) && !matched.MatchString(spec.Names[0].Name) {
 			return true
 		}
 		for _, v := range spec.Values {
