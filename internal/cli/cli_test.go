@@ -259,6 +259,9 @@ var situations = map[string]struct {
 	"VersionSkew": {func(c *Cluster) {
 		c.DaemonSets.Items[0].Spec.Template.Spec.Containers[0].Image = "registry.example:5000/speaker:v0.2.0@sha256:00"
 	}, "namespace fairlead-system", "VersionSkew", "kubectl -n fairlead-system get deployment,daemonset -o wide"},
+	"SpeakerSkew": {func(c *Cluster) {
+		c.Speakers.Items[0].Status.Version, c.Speakers.Items[1].Status.Version = "v0.1.0", "v0.2.0"
+	}, "daemonset fairlead-system/speaker", "VersionSkew", "kubectl get speakerstatuses"},
 	"MetalLB": {func(c *Cluster) {
 		d := *c.DaemonSets.Items[0].DeepCopy()
 		d.Namespace, d.Labels = "metallb-system", map[string]string{"app.kubernetes.io/name": "metallb"}

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -64,7 +65,28 @@ func (v *view) installation() []Finding {
 			fmt.Sprintf("kubectl -n %s get deployment,daemonset -o wide", v.System),
 		})
 	}
-	return out
+	return append(out, v.versions(speaker)...)
+}
+
+// versions: where no roll-out is under way, all speakers have one version.
+func (v *view) versions(speaker *appsv1.DaemonSet) []Finding {
+	by := map[string]int{}
+	for i := range v.Speakers.Items {
+		if version := v.Speakers.Items[i].Status.Version; version != "" {
+			by[version]++
+		}
+	}
+	if len(by) < 2 || speaker == nil || speaker.Status.UpdatedNumberScheduled < speaker.Status.DesiredNumberScheduled {
+		return nil
+	}
+	var parts []string
+	for _, version := range slices.Sorted(maps.Keys(by)) {
+		parts = append(parts, fmt.Sprintf("%d are %s", by[version], version))
+	}
+	return []Finding{{
+		Warning, "daemonset " + v.System + "/speaker", "VersionSkew", "speakers have different versions: " + strings.Join(parts, ", "),
+		"kubectl get speakerstatuses",
+	}}
 }
 
 // mendController is what mends a controller of which no replica runs.
