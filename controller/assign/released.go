@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -26,15 +27,14 @@ var kinds = map[ipam.Kind]string{ipam.Service: "Service", ipam.Claim: "IPClaim"}
 func (r *released) add(all []freed, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.pool == nil {
+		r.pool = map[string][]v1beta1.ReleasedAddress{}
+	}
+	at := metav1.NewTime(now.Truncate(time.Second)) // as the API server keeps it
 	for _, f := range all {
-		if r.pool == nil {
-			r.pool = map[string][]v1beta1.ReleasedAddress{}
-		}
-		x := v1beta1.ReleasedAddress{
-			Address: f.addr.String(), Namespace: f.by.Namespace, Name: f.by.Name, Kind: kinds[f.by.Kind], Time: metav1.NewTime(now.Truncate(time.Second)),
-		}
-		now := slices.Insert(r.pool[f.pool], 0, x)
-		r.pool[f.pool] = now[:min(len(now), maxReleased)]
+		x := v1beta1.ReleasedAddress{Address: f.addr.String(), Namespace: f.by.Namespace, Name: f.by.Name, Kind: kinds[f.by.Kind], Time: at}
+		list := slices.Insert(r.pool[f.pool], 0, x)
+		r.pool[f.pool] = list[:min(len(list), maxReleased)]
 	}
 }
 
@@ -44,13 +44,10 @@ func (r *Reconciler) Released(pool string, before []v1beta1.ReleasedAddress) []v
 	defer r.released.mu.Unlock()
 	out := slices.Clone(r.released.pool[pool])
 	for _, x := range before {
-		if len(out) < maxReleased && !slices.ContainsFunc(out, func(o v1beta1.ReleasedAddress) bool { return sameRelease(o, x) }) {
+		same := func(o v1beta1.ReleasedAddress) bool { return equality.Semantic.DeepEqual(o, x) }
+		if len(out) < maxReleased && !slices.ContainsFunc(out, same) {
 			out = append(out, x)
 		}
 	}
 	return out
-}
-
-func sameRelease(a, b v1beta1.ReleasedAddress) bool {
-	return a.Address == b.Address && a.Namespace == b.Namespace && a.Name == b.Name && a.Kind == b.Kind && a.Time.Equal(&b.Time)
 }
