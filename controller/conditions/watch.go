@@ -27,7 +27,7 @@ import (
 
 // gather is how long changes are gathered before they are judged: a BGPPeer may come a moment before the BFDProfile that it names, from
 // the same file.
-const gather = 300 * time.Millisecond
+const gather = 100 * time.Millisecond
 
 // SetupWithManager has the manager run the Reconciler while this replica leads.
 func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {

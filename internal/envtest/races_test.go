@@ -203,7 +203,6 @@ func TestTogether(t *testing.T) {
 	profile := &v1beta1.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "late"}}
 	s.must(s.api.Create(t.Context(), peer))
 	t.Cleanup(func() { _ = s.api.Delete(context.Background(), peer) })
-	time.Sleep(50 * time.Millisecond)
 	s.must(s.api.Create(t.Context(), profile))
 	t.Cleanup(func() { _ = s.api.Delete(context.Background(), profile) })
 	s.within(patience, "the peer is judged", func() error {
