@@ -33,6 +33,11 @@ func plannedFor(t *testing.T) time.Duration {
 func TestAlerts(t *testing.T) {
 	s := tell(t, shared)
 	s.base = lastBase
+	t.Cleanup(func() { // when all is mended
+		if err := s.RolledOut(context.Background(), "deployment/controller", "daemonset/speaker"); err != nil {
+			t.Error(err)
+		}
+	})
 	s.must(s.StartRouters(t.Context(), lab.Routing{}))
 	t.Cleanup(func() {
 		if err := s.StopRouters(); err != nil {
