@@ -38,6 +38,8 @@ func TestAlerts(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	// A claim that is still there takes an address of the next story's pool of the same name.
+	s.afterwards("-n", s.ns, "delete", "ipclaims", "--all")
 	s.must(s.StartRouters(t.Context(), lab.Routing{}))
 	t.Cleanup(func() {
 		if err := s.StopRouters(); err != nil {
