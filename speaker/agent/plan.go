@@ -79,9 +79,8 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 
 // gained notes that this node is to announce an address that it did not announce.
 func (p *plan) gained(w *world, a netip.Addr, now time.Time) {
-	g := w.gainOf(a, p.of[a], now)
-	p.gains = append(p.gains, g)
-	if g.Cause == CauseNodeLost {
+	p.gains = append(p.gains, w.gainOf(a, p.of[a], now))
+	if w.replaces(a, p.of[a]) { // or was to replace it before anybody announced the address
 		w.recovery.gained(a, now)
 	}
 }
