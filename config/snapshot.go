@@ -196,6 +196,22 @@ func (s *Snapshot) L2() []*L2 { return s.l2 }
 // BGP returns all BGP advertisements, by name. Not to be changed.
 func (s *Snapshot) BGP() []*BGPAdvertisement { return s.bgp }
 
+// AdvertisedBy returns the advertisements that are for a pool, whatever Services they select: those of layer 2 first, by name.
+func (s *Snapshot) AdvertisedBy(p *Pool) []Ref {
+	var out []Ref
+	for _, l := range s.l2 {
+		if l.Announces(p) {
+			out = append(out, Ref{L2Advertisement, l.Name})
+		}
+	}
+	for _, a := range s.bgp {
+		if a.Announces(p) {
+			out = append(out, Ref{BGPAdvertisementKind, a.Name})
+		}
+	}
+	return out
+}
+
 // L2For returns the layer 2 advertisements of a pool that are for a Service
 // with these labels, by name.
 func (s *Snapshot) L2For(p *Pool, serviceLabels map[string]string) []*L2 {

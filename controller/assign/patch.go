@@ -74,7 +74,7 @@ func sameIngress(a, b corev1.LoadBalancerIngress) bool { return reflect.DeepEqua
 // annotationsPatch returns what is to be done to the annotations that Fairlead writes; nil removes one.
 func annotationsPatch(before, after map[string]string) map[string]*string {
 	var out map[string]*string
-	for _, key := range []string{kube.AnnotationAllocatedFrom, kube.AnnotationAdopted, kube.AnnotationAnnouncers, kube.AnnotationInUse, kube.AnnotationHistory} {
+	for _, key := range kube.Written {
 		was, had := before[key]
 		is, has := after[key]
 		if was == is && had == has {

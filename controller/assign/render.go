@@ -44,11 +44,9 @@ func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time)
 
 // unrender removes the annotation and the conditions that Fairlead writes.
 func unrender(svc *corev1.Service) {
-	mark(svc, nil)
-	kube.Annotate(svc, kube.AnnotationAdopted, "")
-	kube.Annotate(svc, kube.AnnotationAnnouncers, "")
-	kube.Annotate(svc, kube.AnnotationInUse, "")
-	kube.Annotate(svc, kube.AnnotationHistory, "")
+	for _, key := range kube.Written {
+		kube.Annotate(svc, key, "")
+	}
 	dropConditions(svc)
 }
 

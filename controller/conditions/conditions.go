@@ -83,7 +83,7 @@ func Count(ctx context.Context, c client.Reader) (map[metrics.ObjectState]int, e
 			return nil, err
 		}
 		for _, o := range objects {
-			state := metrics.ObjectState{Kind: string(k.name), Reason: "None"}
+			state := metrics.ObjectState{Kind: string(k.name), Reason: metrics.None}
 			if c := meta.FindStatusCondition(*k.conditions(o), v1beta1.ConditionAccepted); c != nil {
 				state.Reason = c.Reason
 			}

@@ -81,15 +81,8 @@ func (c *cluster) advertised(o client.Object) metav1.Condition {
 		return out
 	}
 	var by []string
-	for _, l := range c.snapshot.L2() {
-		if l.Announces(pool) {
-			by = append(by, "L2Advertisement "+l.Name)
-		}
-	}
-	for _, a := range c.snapshot.BGP() {
-		if a.Announces(pool) {
-			by = append(by, "BGPAdvertisement "+a.Name)
-		}
+	for _, ref := range c.snapshot.AdvertisedBy(pool) {
+		by = append(by, string(ref.Kind)+" "+ref.Name)
 	}
 	if len(by) > 0 {
 		out.Status, out.Reason, out.Message = metav1.ConditionTrue, reasonAdvertised, "by "+list(by)

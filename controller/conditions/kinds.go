@@ -124,8 +124,7 @@ func replace[T any](accepted **T, now *T) bool {
 
 // complete reports whether an object has all conditions that it should have.
 func (k *kind) complete(o client.Object) bool {
-	nothing, _ := config.Build(config.Objects{})
-	return !slices.ContainsFunc((&cluster{snapshot: nothing}).judge(o, nil), func(c metav1.Condition) bool {
+	return !slices.ContainsFunc((&cluster{snapshot: &config.Snapshot{}}).judge(o, nil), func(c metav1.Condition) bool {
 		return meta.FindStatusCondition(*k.conditions(o), c.Type) == nil
 	})
 }

@@ -18,9 +18,6 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/metrics"
 )
 
-// None stands for the reason of a condition that an object does not have yet.
-const None = "None"
-
 // A Reader counts.
 type Reader struct {
 	// Client reads from the cache.
@@ -100,5 +97,5 @@ func reason(cs []metav1.Condition, kind string) string {
 	if c := meta.FindStatusCondition(cs, kind); c != nil {
 		return c.Reason
 	}
-	return None
+	return metrics.None
 }

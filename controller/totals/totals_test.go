@@ -45,7 +45,7 @@ func TestCountServices(t *testing.T) {
 	by, oldest := countServices(all, kube.Class{Names: []string{"fairlead.io/lb"}, Classless: true}, now)
 	want := map[metrics.ServiceState]int{
 		{Assigned: "Assigned", Announced: "Announced"}: 1, {Assigned: "Assigned", Announced: "NoNode"}: 1,
-		{Assigned: "PoolExhausted", Announced: None}: 1, {Assigned: None, Announced: None}: 2,
+		{Assigned: "PoolExhausted", Announced: metrics.None}: 1, {Assigned: metrics.None, Announced: metrics.None}: 2,
 	}
 	if diff := cmp.Diff(want, by); diff != "" {
 		t.Errorf("-want, +got:\n%s", diff)

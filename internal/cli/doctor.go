@@ -185,16 +185,10 @@ func (v *view) unadvertised() []Finding {
 
 // advertised names the advertisements of a pool, whatever Services they select.
 func (v *view) advertised(p *config.Pool) []string {
+	short := map[config.Kind]string{config.L2Advertisement: "l2/", config.BGPAdvertisementKind: "bgp/"}
 	var out []string
-	for _, a := range v.snapshot.L2() {
-		if a.Announces(p) {
-			out = append(out, "l2/"+a.Name)
-		}
-	}
-	for _, a := range v.snapshot.BGP() {
-		if a.Announces(p) {
-			out = append(out, "bgp/"+a.Name)
-		}
+	for _, ref := range v.snapshot.AdvertisedBy(p) {
+		out = append(out, short[ref.Kind]+ref.Name)
 	}
 	return out
 }

@@ -38,6 +38,9 @@ const (
 	AnnotationHistory = "fairlead.io/history"
 )
 
+// Written are the annotations of Services that Fairlead writes.
+var Written = []string{AnnotationAllocatedFrom, AnnotationAdopted, AnnotationAnnouncers, AnnotationInUse, AnnotationHistory}
+
 // Annotations of ours, and those of other implementations that mean the same.
 // The first that is present counts.
 var (

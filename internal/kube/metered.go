@@ -25,9 +25,13 @@ type metered struct {
 
 // RoundTrip sends a request and measures it until the headers of the answer are there.
 func (m metered) RoundTrip(r *http.Request) (*http.Response, error) {
-	verb, resource := verbOf(r), resourceOf(r.URL.Path)
+	resource, named := resourceOf(r.URL.Path)
 	if resource == "" || r.URL.Query().Get("watch") != "" {
 		return m.next.RoundTrip(r)
+	}
+	verb := verbs[r.Method]
+	if verb == "get" && !named {
+		verb = "list"
 	}
 	begin := time.Now()
 	response, err := m.next.RoundTrip(r)
@@ -47,36 +51,9 @@ var verbs = map[string]string{
 	http.MethodPost: "create", http.MethodGet: "get", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
 }
 
-func verbOf(r *http.Request) string {
-	if v := verbs[r.Method]; v != "get" || name(r.URL.Path) != "" {
-		return v
-	}
-	return "list"
-}
-
-// resourceOf returns the resource of a path, with its subresource; empty for a path that is of none, as /version.
-func resourceOf(path string) string {
-	parts := resourceParts(path)
-	switch len(parts) {
-	case 0:
-		return ""
-	case 3:
-		return parts[0] + "/" + parts[2]
-	default:
-		return parts[0]
-	}
-}
-
-// name returns the name of the object that a path is of; empty if it is of all.
-func name(path string) string {
-	if parts := resourceParts(path); len(parts) > 1 {
-		return parts[1]
-	}
-	return ""
-}
-
-// resourceParts returns the resource of a path, and where they are there the name and the subresource.
-func resourceParts(path string) []string {
+// resourceOf returns the resource of a path, with its subresource, and whether it is of one object; empty for a path that is of none, as
+// /version.
+func resourceOf(path string) (resource string, named bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
 	case len(parts) > 2 && parts[0] == "api":
@@ -84,10 +61,13 @@ func resourceParts(path string) []string {
 	case len(parts) > 3 && parts[0] == "apis":
 		parts = parts[3:]
 	default:
-		return nil
+		return "", false
 	}
 	if len(parts) > 2 && parts[0] == "namespaces" {
 		parts = parts[2:]
 	}
-	return parts[:min(len(parts), 3)]
+	if len(parts) > 2 {
+		return parts[0] + "/" + parts[2], true
+	}
+	return parts[0], len(parts) > 1
 }

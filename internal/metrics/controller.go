@@ -15,6 +15,9 @@ type Pool struct {
 	Namespaces map[string]int
 }
 
+// None stands for the reason of a condition that an object does not have yet.
+const None = "None"
+
 // ServiceState are the reasons of a Service's conditions Assigned and Announced.
 type ServiceState struct{ Assigned, Announced string }
 
