@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/controller/assign"
@@ -127,26 +128,20 @@ func (d *departure) strip(ctx context.Context) error {
 	return nil
 }
 
-// tries is how often a Service is read again that somebody else has written.
-const tries = 5
-
+// stripOne reads a Service again that somebody else has written meanwhile.
 func (d *departure) stripOne(ctx context.Context, svc *corev1.Service) (done bool, err error) {
-	for range tries {
+	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		patch := assign.Strip(svc)
-		if patch == nil {
-			return done, nil
+		if done = patch != nil; !done {
+			return nil
 		}
-		if err = d.client.Status().Patch(ctx, svc, patch); err == nil {
-			return true, nil
+		err := d.client.Status().Patch(ctx, svc, patch)
+		if apierrors.IsConflict(err) {
+			err = errors.Join(err, d.client.Get(ctx, client.ObjectKeyFromObject(svc), svc))
 		}
-		if !apierrors.IsConflict(err) {
-			return false, client.IgnoreNotFound(err)
-		}
-		if err := d.client.Get(ctx, client.ObjectKeyFromObject(svc), svc); err != nil {
-			return false, client.IgnoreNotFound(err)
-		}
-	}
-	return false, err
+		return err
+	})
+	return done && err == nil, client.IgnoreNotFound(err)
 }
 
 func (a *app) leave() *cobra.Command {
