@@ -23,8 +23,11 @@ func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time)
 			meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 		}
 		svc.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, d.Addresses)
-		if len(pools) > 0 || len(d.Addresses) == 0 { // what belongs to no pool any more keeps its mark
+		switch _, marked := svc.Annotations[kube.AnnotationAllocatedFrom]; {
+		case len(pools) > 0 || len(d.Addresses) == 0:
 			mark(svc, pools)
+		case !marked: // its pool was edited in the meantime; what belongs to no pool any more keeps its mark
+			mark(svc, []string{noPool})
 		}
 	}
 	if len(d.Addresses) == 0 && !d.Foreign {
@@ -72,6 +75,10 @@ func ingress(before []corev1.LoadBalancerIngress, addrs []netip.Addr) []corev1.L
 	}
 	return out
 }
+
+// noPool is in place of a pool's name where an address had left its pool before it was shown. Without a mark it would be taken for
+// another implementation's after a restart.
+const noPool = "none"
 
 func mark(svc *corev1.Service, pools []string) {
 	kube.Annotate(svc, kube.AnnotationAllocatedFrom, strings.Join(pools, ","))

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
@@ -88,5 +89,35 @@ func TestRenderLeavesOthersAlone(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"example.com/a": "b"}, svc.Annotations); diff != "" {
 		t.Errorf("annotations: -want, +got:\n%s", diff)
+	}
+}
+
+// TestMark: whatever Fairlead has assigned bears its mark, also where the pool is no more; else it would be another's after a restart.
+func TestMark(t *testing.T) {
+	mark := func(before, pools []string, d ipam.Decision) string {
+		s := &corev1.Service{}
+		if before != nil {
+			render(s, d, before, now)
+		}
+		render(s, d, pools, now)
+		return s.Annotations[kube.AnnotationAllocatedFrom]
+	}
+	foreign := given("192.0.2.1")
+	foreign.Foreign = true
+	for name, tc := range map[string]struct {
+		reason        string
+		before, pools []string
+		d             ipam.Decision
+		want          string
+	}{
+		"Pools":   {"which they came from", nil, []string{"a", "b"}, given("192.0.2.1"), "a,b"},
+		"Left":    {"the pool is no more", []string{"a"}, nil, given("192.0.2.1"), "a"},
+		"Never":   {"it was gone before the address was shown", nil, nil, given("192.0.2.1"), "none"},
+		"Nothing": {"no address, no mark", nil, nil, refused(ipam.NoPool, "why"), ""},
+		"Foreign": {"another's bears none", nil, nil, foreign, ""},
+	} {
+		if got := mark(tc.before, tc.pools, tc.d); got != tc.want {
+			t.Errorf("%s: %s: %q, want %q", name, tc.reason, got, tc.want)
+		}
 	}
 }

@@ -27,9 +27,10 @@ type witness struct {
 	// shown is what each Service shows, and holders who shows each address, as they are now.
 	shown   map[types.UID][]netip.Addr
 	holders map[netip.Addr]map[types.UID]kube.Service
-	// pools are as they are now. Since the last quiet moment, some addresses were in no
-	// pool for a time, or not in one that a Service may ask for, and some Services were made to ask for something else.
+	// pools are as they are now, and active what may be active of them. Since the last quiet moment, some addresses were in no
+	// active pool for a time, or not in one that a Service may ask for, and some Services were made to ask for something else.
 	pools     map[string]*v1beta1.IPAddressPool
+	active    coverage
 	uncovered map[netip.Addr]bool
 	left      map[membership]bool
 	touched   map[client.ObjectKey]bool
@@ -52,7 +53,7 @@ func watch(s *stage) *witness {
 	s.Helper()
 	w := &witness{
 		shown: map[types.UID][]netip.Addr{}, holders: map[netip.Addr]map[types.UID]kube.Service{}, rekeyed: map[client.ObjectKey]bool{},
-		pools: map[string]*v1beta1.IPAddressPool{}, uncovered: map[netip.Addr]bool{}, left: map[membership]bool{},
+		pools: map[string]*v1beta1.IPAddressPool{}, active: coverage{}, uncovered: map[netip.Addr]bool{}, left: map[membership]bool{},
 		touched: map[client.ObjectKey]bool{}, began: time.Now(),
 	}
 	stream, err := s.api.Watch(s.Context(), &corev1.ServiceList{})
@@ -89,7 +90,7 @@ func (w *witness) see(svc *corev1.Service, deleted bool) {
 			continue
 		}
 		delete(w.holders[a], svc.UID)
-		if !deleted && !w.touched[key] && w.covered(a) && !w.uncovered[a] && !w.left[membership{view.Pool, a}] && !w.waitsForAnother(&view, a) {
+		if !deleted && !w.touched[key] && w.active.certain()[a] && !w.uncovered[a] && !w.left[membership{view.Pool, a}] && !w.waitsForAnother(&view, a) {
 			w.accusef("Service %s lost %s, which is in a pool, and asked for nothing else", svc.Name, a)
 		}
 	}
@@ -156,31 +157,26 @@ func (w *witness) touch(key client.ObjectKey) {
 func (w *witness) reconfigure(name string, p *v1beta1.IPAddressPool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before := w.pools[name]
+	before, former := w.pools[name], w.active.certain()
 	delete(w.pools, name)
 	if p != nil {
 		w.pools[name] = p.DeepCopy()
+	}
+	w.active.edit(name, p)
+	now := w.active.certain()
+	for _, all := range []map[netip.Addr]bool{former, now} { // what the controller knows not yet to be covered is not kept either
+		for a := range all {
+			w.uncovered[a] = w.uncovered[a] || !former[a] || !now[a]
+		}
 	}
 	if before == nil {
 		return
 	}
 	for a := range membersOf(before) {
-		if !w.covered(a) {
-			w.uncovered[a] = true
-		}
 		if p == nil || !membersOf(p)[a] {
 			w.left[membership{name, a}] = true
 		}
 	}
-}
-
-func (w *witness) covered(a netip.Addr) bool {
-	for _, p := range w.pools {
-		if membersOf(p)[a] {
-			return true
-		}
-	}
-	return false
 }
 
 // rest ends the time in which what has happened excuses what happens, and returns what is wrong.
@@ -191,6 +187,7 @@ func (w *witness) rest() []string {
 	clear(w.rekeyed)
 	clear(w.uncovered)
 	clear(w.left)
+	w.active.rest()
 	w.linef("quiet")
 	out := w.faults
 	w.faults = nil
