@@ -146,11 +146,12 @@ func TestSame(t *testing.T) {
 		sets, components []string
 		objects          int
 	}{
-		"Default":       {nil, nil, 30},
-		"NetworkPolicy": {[]string{"networkPolicy.enabled=true"}, []string{"network-policy"}, 31},
-		"Prometheus":    {[]string{`prometheus={"podMonitor":{"enabled":true},"rules":{"enabled":true},"dashboard":{"enabled":true}}`}, []string{"prometheus"}, 37},
-		"Protect":       {[]string{"protect.enabled=true"}, []string{"protect"}, 38},
-		"KeepLostNodes": {[]string{"controller.markLostNodes=false"}, []string{"keep-lost-nodes"}, 28},
+		"Default":         {nil, nil, 30},
+		"NetworkPolicy":   {[]string{"networkPolicy.enabled=true"}, []string{"network-policy"}, 31},
+		"Prometheus":      {[]string{`prometheus={"podMonitor":{"enabled":true},"rules":{"enabled":true},"dashboard":{"enabled":true}}`}, []string{"prometheus"}, 37},
+		"Protect":         {[]string{"protect.enabled=true"}, []string{"protect"}, 38},
+		"KeepConnections": {[]string{`speaker.keepConnectionsFor="1h"`}, []string{"keep-connections"}, 30},
+		"KeepLostNodes":   {[]string{"controller.markLostNodes=false"}, []string{"keep-lost-nodes"}, 28},
 	} {
 		t.Run(name, func(t *testing.T) {
 			chart, base := template(t, tc.sets...).plain(), kustomize(t, tc.components...).plain()

@@ -34,6 +34,8 @@ func parse(args []string, env func(string) string, usage io.Writer) (node.Option
 	f.UintVar(&o.GossipPort, "gossip-port", gossip.Port, "`port`, UDP and TCP, by which the speakers find out which of them are there")
 	f.DurationVar(&o.BGPDrain, "bgp-drain", 10*time.Second,
 		"how `long` a node that is to lose its routes announces them with GRACEFUL_SHUTDOWN (RFC 8326) before it withdraws them")
+	f.DurationVar(&o.KeepConnections, "keep-connections-for", 0,
+		"how `long` connections that are open when an address moves go on through the node that had it; 0: not at all. It needs the capability NET_ADMIN")
 	f.DurationVar(&o.RestartGrace, "restart-grace", time.Minute,
 		"how `long` a speaker may be away, on a node that goes on, until others take over what it announces")
 	f.DurationVar(&o.ShutdownDelay, "shutdown-delay", 5*time.Second,
@@ -70,6 +72,9 @@ func validate(o *node.Options) error {
 	}
 	if o.RestartGrace < 0 {
 		errs = append(errs, fmt.Errorf("--restart-grace %s: want a time from 0 on", o.RestartGrace))
+	}
+	if o.KeepConnections < 0 {
+		errs = append(errs, fmt.Errorf("--keep-connections-for %s: want a time from 0 on", o.KeepConnections))
 	}
 	if o.BGPDrain < 0 {
 		errs = append(errs, fmt.Errorf("--bgp-drain %s: want a time from 0 on", o.BGPDrain))

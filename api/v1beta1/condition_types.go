@@ -23,6 +23,9 @@ const (
 	// ConditionStrictARP says of a node whose kube-proxy is in mode ipvs whether its kernel leaves ARP
 	// requests for the addresses of Services to the speakers. It is absent where kube-proxy is in another mode.
 	ConditionStrictARP = "StrictARP"
+	// ConditionKeepsConnections says of a node whether connections that are open go on when an address moves. It is absent where they are
+	// not to.
+	ConditionKeepsConnections = "KeepsConnections"
 )
 
 // Condition types that Fairlead writes to Services.

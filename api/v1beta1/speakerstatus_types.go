@@ -71,6 +71,7 @@ type SpeakerStatusStatus struct {
 	// Ready: whether the speaker announces all that it should. Connected: whether it and the other speakers talk to each other, so that
 	// a lost node is noticed at once. StrictARP, where kube-proxy is
 	// in mode ipvs: whether the node's kernel leaves ARP requests for the addresses of Services to it.
+	// KeepsConnections, where that is asked for: whether connections that are open go on when an address moves.
 	//
 	// +optional
 	// +listType=map

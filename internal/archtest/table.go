@@ -25,7 +25,7 @@ var (
 	clients    = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"}
 	telling    = []string{"github.com/go-logr", "log", "k8s.io/klog", "github.com/prometheus"}
 	concurrent = []string{"context", "sync", "golang.org/x/sync"}
-	sockets    = []string{"github.com/mdlayher", "github.com/vishvananda", "golang.org/x/sys", "github.com/osrg/gobgp"}
+	sockets    = []string{"github.com/google/nftables", "github.com/mdlayher", "github.com/vishvananda", "golang.org/x/sys", "github.com/osrg/gobgp"}
 )
 
 // Table is the whole architecture.
@@ -63,7 +63,7 @@ var Table = []Rule{
 	{
 		Package: "speaker/node",
 		Ours: []string{
-			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/bfd", "speaker/bgp", "speaker/gossip", "speaker/link", "speaker/ndp",
+			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/bfd", "speaker/bgp", "speaker/flows", "speaker/gossip", "speaker/link", "speaker/ndp",
 			"speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
@@ -78,6 +78,7 @@ var Table = []Rule{
 	// The drivers, which know the network and nothing of Kubernetes.
 	{Package: "speaker/bfd", Never: kubernetes},
 	{Package: "speaker/bgp", Ours: []string{"config", "speaker/announce", "internal/latest"}, Never: kubernetes},
+	{Package: "speaker/flows", Ours: []string{"config", "speaker/announce", "internal/latest"}, Never: kubernetes},
 	{Package: "speaker/gossip", Ours: []string{"speaker/announce", "internal/latest"}, Never: kubernetes},
 	{Package: "speaker/link", Never: kubernetes},
 	{Package: "speaker/responder", Ours: []string{"speaker/announce", "speaker/link", "speaker/neighbour", "internal/latest"}, Never: kubernetes},

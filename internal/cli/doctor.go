@@ -137,6 +137,8 @@ func (v *view) speakers() []Finding {
 			v1beta1.ConditionReady:     fmt.Sprintf("kubectl -n %s logs -l app.kubernetes.io/component=speaker --prefix --tail=20", v.System),
 			v1beta1.ConditionConnected: "kubectl describe speakerstatus " + n.Name,
 			v1beta1.ConditionStrictARP: "kubectl -n kube-system edit configmap kube-proxy",
+			v1beta1.ConditionKeepsConnections: fmt.Sprintf("kubectl -n %s patch daemonset speaker --type json -p '"+
+				`[{"op":"add","path":"/spec/template/spec/containers/0/securityContext/capabilities/add/-","value":"NET_ADMIN"}]'`, v.System),
 		}
 		for _, c := range s.Status.Conditions {
 			if c.Status == metav1.ConditionFalse {

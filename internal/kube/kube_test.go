@@ -270,7 +270,7 @@ func TestNodeOf(t *testing.T) {
 				{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}, {Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}},
 	})
 	want := Node{Name: "node-1", Labels: map[string]string{corev1.LabelNodeExcludeBalancers: ""}, NetworkUnavailable: true, Excluded: true,
-		Cordoned: true, OutOfService: true, Address: netip.MustParseAddr("192.0.2.1")}
+		Cordoned: true, OutOfService: true, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}}
 	if diff := cmp.Diff(want, got, compareAddrs); diff != "" {
 		t.Errorf("-want, +got:\n%s", diff)
 	}

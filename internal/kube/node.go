@@ -20,8 +20,16 @@ type Node struct {
 	Cordoned bool
 	// OutOfService: it has the taint node.kubernetes.io/out-of-service.
 	OutOfService bool
-	// Address is its first internal address.
-	Address netip.Addr
+	// Addresses are its internal ones, in its order.
+	Addresses []netip.Addr
+}
+
+// Address is the node's first internal address; the zero one if it has none.
+func (n *Node) Address() netip.Addr {
+	if len(n.Addresses) == 0 {
+		return netip.Addr{}
+	}
+	return n.Addresses[0]
 }
 
 // NodeOf reads a Node. The result shares nothing with it.
@@ -29,8 +37,8 @@ func NodeOf(n *corev1.Node) Node {
 	out := Node{Name: n.Name, Labels: maps.Clone(n.Labels), Cordoned: n.Spec.Unschedulable}
 	out.OutOfService = slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
 	for _, a := range n.Status.Addresses {
-		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP && !out.Address.IsValid() {
-			out.Address = ip.Unmap()
+		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
+			out.Addresses = append(out.Addresses, ip.Unmap())
 		}
 	}
 	_, out.Excluded = n.Labels[corev1.LabelNodeExcludeBalancers]

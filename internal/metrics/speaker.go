@@ -34,6 +34,14 @@ type Speaker struct {
 	// StrictARP is whether the node's kernel leaves it to the speaker to answer; nil where kube-proxy does not make that matter.
 	StrictARP *bool
 	ARP, NDP  Packets
+	// Kept is what is done about open connections when an address moves; nil where they are not to be kept.
+	Kept *Kept
+}
+
+// Kept counts what is passed on to the nodes that have connections.
+type Kept struct {
+	Addresses int
+	Packets   uint64
 }
 
 // Packets counts packets of a protocol since the start.
@@ -54,6 +62,10 @@ var (
 	l2Duplicates = desc("fairlead_l2_duplicates_total", "Sightings of another speaker that announced an address of this node.")
 	strictARP    = desc("fairlead_strict_arp",
 		"With kube-proxy in mode ipvs, whether the node's kernel leaves it to the speaker to answer ARP for addresses of Services.")
+
+	keptAddresses = desc("fairlead_kept_addresses",
+		"Addresses of which packets are passed on to another node, which may have their connections. Absent without --keep-connections-for.")
+	keptPackets = desc("fairlead_kept_packets_total", "Packets that were passed on to the node that may have their connection.")
 
 	gossipConnected = desc("fairlead_gossip_connected", "Whether this speaker and the others talk to each other.")
 	gossipRejected  = desc("fairlead_gossip_packets_rejected_total", "Packets to the gossip's port that were not authentic, or heartbeats that came twice.")
@@ -103,6 +115,7 @@ var ndpPackets = packetMetrics("ndp",
 func NewSpeaker(r prometheus.Registerer, perAddress bool, now func() Speaker) {
 	of := []*prometheus.Desc{
 		l2Addresses, l2Conflicting, l2Standins, l2Yielding, l2Sockets, l2Duplicates, strictARP, gossipConnected, gossipRejected, speakerPeers,
+		keptAddresses, keptPackets,
 	}
 	if perAddress {
 		of = append(of, l2Announced, l2Conflict)
@@ -136,6 +149,10 @@ func (s *Speaker) samples(yield func(sample)) {
 	yield(counter(gossipRejected, s.Rejected))
 	for _, presence := range []string{"alive", "away", "gone"} {
 		yield(gauge(speakerPeers, float64(s.Peers[presence]), presence))
+	}
+	if s.Kept != nil {
+		yield(gauge(keptAddresses, float64(s.Kept.Addresses)))
+		yield(counter(keptPackets, s.Kept.Packets))
 	}
 	for _, m := range arpPackets {
 		yield(counter(m.of, m.value(&s.ARP)))

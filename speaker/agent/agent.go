@@ -42,6 +42,10 @@ type Decided struct {
 	Routes []announce.Route
 	// Gained are the addresses that this node is to announce, and did not announce before this decision.
 	Gained []Gain
+	// Passes are to whom packets of connections are passed on that this node does not know, by address, and Hops is how many nodes
+	// one goes to at most. Both are zero where connections are not kept.
+	Passes []announce.Pass
+	Hops   int
 	// Again grows when all that is announced is to be announced again.
 	Again uint64
 }
@@ -73,6 +77,8 @@ type Options struct {
 	YieldCordoned bool
 	// Drain is for how long a node that is to lose what it announces says so to routers (RFC 8326) before it withdraws its routes.
 	Drain time.Duration
+	// KeepConnections is for how long a node that has handed over an address may still have connections of it; 0: they are not kept.
+	KeepConnections time.Duration
 	// Namespace and Service name the headless Service whose endpoints are the speakers.
 	Namespace, Service string
 	Log                logr.Logger
@@ -152,7 +158,7 @@ func (a *Agent) open(w *world) {
 
 // decide owns the world and the plan: it takes changes and decides whenever they mean something.
 func (a *Agent) decide(ctx context.Context) {
-	w, p := newWorld(a.Node), newPlan(a.Node, a.Drain)
+	w, p := newWorld(a.Node), newPlan(a.Node, a.Drain, a.KeepConnections)
 	w.announces = p.announces
 	synced := a.synced
 	var over <-chan time.Time
@@ -201,7 +207,7 @@ func earliest(a, b time.Time) time.Time {
 
 // decided decides upon what has changed.
 func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
-	w.recovery.isolate(isolated(w.links, w.nodes[w.self].Address), now)
+	w.recovery.isolate(isolated(w.links, w.addressOf(w.self)), now)
 	nodes := w.view()
 	d := Decided{Nodes: nodes, Links: w.links, IPVS: w.ipvs, Key: w.key, Again: w.recovery.again, Conflicts: w.own()}
 	for _, k := range p.decide(w, nodes, now) {
@@ -211,6 +217,7 @@ func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	d.Tasks = p.work(&w.recovery)
 	d.Self, d.Peers = w.addresses()
 	d.BGP, d.Routes, d.Gained = w.peers(p.routing.table.Peers()), p.routes, p.gains
+	d.Passes, d.Hops = p.keeping.passes()
 	d.Isolated = w.recovery.isolated
 	return d
 }

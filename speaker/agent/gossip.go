@@ -83,9 +83,15 @@ func (w *world) hear(g Gossip, now time.Time) {
 func (w *world) addresses() (self netip.Addr, peers map[string]netip.Addr) {
 	peers = map[string]netip.Addr{}
 	for n := range w.others {
-		if at := w.nodes[n].Address; n != w.self && at.IsValid() {
+		if at := w.addressOf(n); n != w.self && at.IsValid() {
 			peers[n] = at
 		}
 	}
-	return w.nodes[w.self].Address, peers
+	return w.addressOf(w.self), peers
+}
+
+// addressOf returns the first address of a node; the zero one if there is none.
+func (w *world) addressOf(node string) netip.Addr {
+	n := w.nodes[node]
+	return n.Address()
 }

@@ -25,13 +25,15 @@ type plan struct {
 	yields map[netip.Addr]time.Time
 
 	routing routing
+	keeping keeping
 	// routes are those that the last decision has changed, and gains are the addresses that this node is to announce since then.
 	routes []announce.Route
 	gains  []Gain
 }
 
-func newPlan(self string, drain time.Duration) *plan {
+func newPlan(self string, drain, keep time.Duration) *plan {
 	return &plan{
+		keeping: keeping{long: keep, holders: map[netip.Addr]*holders{}, to: map[netip.Addr]pass{}},
 		routing: routing{table: announce.NewRoutes(self), drain: drain},
 		self:    self, of: map[netip.Addr][]announce.Announcement{}, yields: map[netip.Addr]time.Time{},
 	}
@@ -51,6 +53,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		if len(sharers) > 0 {
 			after = w.refuse(a, announce.At(w.config(), nodes, a, sharers))
 		}
+		p.keeping.decide(w, nodes, a, after, sharers, now)
 		if reflect.DeepEqual(before, after) && !w.all && w.hosts[a] == (Host{}) {
 			continue
 		}
@@ -148,12 +151,13 @@ func (p *plan) expire(now time.Time) bool {
 			p.drop(a)
 		}
 	}
-	return p.routing.expire(now) || len(p.yields) < n
+	kept := p.keeping.expire(now)
+	return p.routing.expire(now) || kept || len(p.yields) < n
 }
 
 // lapse returns when there is next something to expire; the zero time if never.
 func (p *plan) lapse() (next time.Time) {
-	next = p.routing.lapse()
+	next = earliest(p.routing.lapse(), p.keeping.lapse())
 	for _, until := range p.yields {
 		next = earliest(next, until)
 	}

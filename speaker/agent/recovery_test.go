@@ -64,7 +64,7 @@ func TestReturn(t *testing.T) {
 		{0, func(r *running) {
 			r.post(func(w *world) {
 				n := w.nodes["node-1"]
-				n.Address = netip.MustParseAddr("192.0.2.11")
+				n.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.11")}
 				w.nodes["node-1"] = n
 			})
 		}},

@@ -21,6 +21,8 @@ type Options struct {
 	GossipPort    uint
 	// BGPDrain is how long routes are announced with GRACEFUL_SHUTDOWN before they are withdrawn.
 	BGPDrain time.Duration
+	// KeepConnections is for how long a node that has handed over an address goes on serving connections that are open; 0: they are not kept.
+	KeepConnections time.Duration
 	// RestartGrace is how long a speaker may be away until others take over, and ShutdownDelay how long to go on at most when stopped.
 	RestartGrace, ShutdownDelay time.Duration
 	// Addresses of what is served by HTTP; "0" for none.

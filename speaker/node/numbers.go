@@ -26,6 +26,9 @@ func (s *speaker) numbers() metrics.Speaker {
 	if arp := s.answering(); arp != nil && arp.IPVS {
 		out.StrictARP = new(len(arp.Lenient) == 0)
 	}
+	if s.flows != nil {
+		out.Kept = &metrics.Kept{Addresses: s.flows.Observed().Addresses, Packets: s.flows.Passed()}
+	}
 	d := s.last.Load()
 	if d == nil {
 		return out

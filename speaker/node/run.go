@@ -29,6 +29,7 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/arp"
 	"github.com/fairlead-lb/fairlead/speaker/bfd"
 	"github.com/fairlead-lb/fairlead/speaker/bgp"
+	"github.com/fairlead-lb/fairlead/speaker/flows"
 	"github.com/fairlead-lb/fairlead/speaker/gossip"
 	"github.com/fairlead-lb/fairlead/speaker/ndp"
 	"github.com/fairlead-lb/fairlead/speaker/responder"
@@ -73,6 +74,8 @@ type speaker struct {
 	// bgp has sessions with routers, and bfd finds out whether they can be reached.
 	bgp *bgp.Driver
 	bfd *bfd.Driver
+	// flows passes packets on of connections that other nodes have; nil where connections are not kept.
+	flows *flows.Driver
 	// reached are the peers that BFD reaches. Its goroutine owns it.
 	reached map[string]bool
 	// These end before the others do, in this order.
@@ -150,9 +153,12 @@ func (s *speaker) wire() error {
 	})
 	s.bgp = bgp.New(bgp.Options{Log: s.log.WithName("bgp"), Changed: s.detect})
 	s.bfd = bfd.New(bfd.Options{Log: s.log.WithName("bfd"), Changed: s.detected})
+	if s.KeepConnections > 0 {
+		s.flows = flows.New(s.log.WithName("flows"), s.report)
+	}
 	s.talking, s.routing, s.detecting = newPart(s.gossip.Run), newPart(s.bgp.Run), newPart(s.bfd.Run)
 	s.agent = agent.New(agent.Options{
-		Node: s.Node, Class: s.Class, IgnoreExclude: s.IgnoreExclude, YieldCordoned: s.YieldCordoned, Drain: s.BGPDrain,
+		Node: s.Node, Class: s.Class, IgnoreExclude: s.IgnoreExclude, YieldCordoned: s.YieldCordoned, Drain: s.BGPDrain, KeepConnections: s.KeepConnections,
 		Namespace: s.Namespace, Service: s.Service,
 		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Ask: s.gossip.Ask, Duplicate: func(node string) {
 			s.duplicates.Add(1)
@@ -163,11 +169,14 @@ func (s *speaker) wire() error {
 	metrics.NewEvents(ctrlmetrics.Registry, recorder.Dropped)
 	s.gains.report = metrics.NewGains(ctrlmetrics.Registry).Gained
 	metrics.NewBGP(ctrlmetrics.Registry, s.measured)
-	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
-	for _, r := range []manager.Runnable{
-		s.agent, s.writer, s.own, s.slices, s.sessions, everyNode(s.kernel.Run), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
+	runnables := []manager.Runnable{
+		s.agent, s.writer, s.own, s.slices, s.sessions, everyNode(s.kernel.Run), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }),
 		s.talking, s.routing, s.detecting,
-	} {
+	}
+	if s.flows != nil {
+		runnables = append(runnables, everyNode(s.flows.Run))
+	}
+	for _, r := range runnables {
 		if err := s.mgr.Add(r); err != nil {
 			return err
 		}
@@ -181,6 +190,9 @@ func (s *speaker) wire() error {
 // apply hands a decision to those who act upon it.
 func (s *speaker) apply(d agent.Decided) {
 	changed := d.Changed
+	if s.flows != nil { // before an address is announced here, as packets of its connections follow at once
+		s.flows.Set(flows.Desired{Passes: d.Passes, Hops: d.Hops})
+	}
 	s.route(&d)
 	s.gains.expect(d.Gained, d.Tasks)
 	d.Changed, d.Routes, d.Gained = nil, nil, nil // at first it is everything
@@ -212,6 +224,14 @@ func (s *speaker) observed() (announced []netip.Addr, errs map[string]string) {
 	return announced, errs
 }
 
+// kept returns how open connections are kept; nil where they are not to be.
+func (s *speaker) kept() *status.Kept {
+	if s.flows == nil {
+		return nil
+	}
+	return &status.Kept{Error: s.flows.Observed().Error}
+}
+
 // answering returns how this node's kernel answers ARP; nil while that is not known.
 func (s *speaker) answering() *status.ARP {
 	o := s.kernel.Observed()
@@ -239,7 +259,7 @@ func (s *speaker) report() {
 	s.gains.answered(announced, time.Now())
 	s.own.Set(status.Own{
 		Version: version.Get().Version, Links: links, Announced: len(announced),
-		Conflicts: d.Conflicts, Lost: s.lost(d), Errors: errs, Gossip: s.disconnected(d), ARP: s.answering(),
+		Conflicts: d.Conflicts, Lost: s.lost(d), Errors: errs, Gossip: s.disconnected(d), ARP: s.answering(), Kept: s.kept(),
 	})
 	s.gossip.Set(gossip.Desired{
 		Self: d.Self, Key: d.Key, Peers: d.Peers, Isolated: d.Isolated,

@@ -46,6 +46,8 @@ type Own struct {
 	Gossip error
 	// ARP is how the kernel answers ARP; nil while that is not known.
 	ARP *ARP
+	// Kept is how open connections are kept when an address moves; nil where they are not to be.
+	Kept *Kept
 }
 
 // A Speaker writes the SpeakerStatus of its node.
@@ -185,6 +187,11 @@ func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
 	s.LostNodes = slices.Clone(o.Lost[:min(len(o.Lost), maxLost)])
 	meta.SetStatusCondition(&s.Conditions, ready(o.Errors))
 	meta.SetStatusCondition(&s.Conditions, connected(o.Gossip))
+	if o.Kept == nil {
+		meta.RemoveStatusCondition(&s.Conditions, v1beta1.ConditionKeepsConnections)
+	} else {
+		meta.SetStatusCondition(&s.Conditions, o.Kept.condition())
+	}
 	return renderARP(&s.Conditions, o.ARP)
 }
 
@@ -197,6 +204,23 @@ func connected(err error) metav1.Condition {
 		Type: v1beta1.ConditionConnected, Status: metav1.ConditionFalse, Reason: "NotConnected",
 		Message: "lost nodes are noticed by the API server only: " + err.Error(),
 	}
+}
+
+// Kept is how open connections are kept when an address moves.
+type Kept struct {
+	// Error says why they are not; nil if they are.
+	Error error
+}
+
+func (k *Kept) condition() metav1.Condition {
+	c := metav1.Condition{
+		Type: v1beta1.ConditionKeepsConnections, Status: metav1.ConditionTrue, Reason: "Keeping", Message: "open connections go on when an address moves",
+	}
+	if k.Error != nil {
+		c.Status, c.Reason = metav1.ConditionFalse, "NotKeeping"
+		c.Message = "open connections are cut when an address moves: " + k.Error.Error()
+	}
+	return c
 }
 
 func ready(errs map[string]string) metav1.Condition {

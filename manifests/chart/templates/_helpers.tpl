@@ -28,6 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- if eq .name "speaker" }}
 {{- if .root.Values.speaker.ignoreExcludeLB }}{{ $args = append $args "--ignore-exclude-lb" }}{{ end -}}
+{{- with .root.Values.speaker.keepConnectionsFor }}{{ $args = append $args (printf "--keep-connections-for=%s" .) }}{{ end -}}
 {{- if .root.Values.speaker.yieldCordoned }}{{ $args = append $args "--yield-cordoned" }}{{ end -}}
 {{- end }}
 {{- concat $args (index .root.Values .name).extraArgs | toJson -}}

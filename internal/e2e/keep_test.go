@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/lab"
+	"github.com/fairlead-lb/fairlead/internal/measure"
+)
+
+// keeping has the speakers keep connections, as the component keep-connections does, until the story ends.
+func (s *story) keeping() {
+	s.Helper()
+	s.afterwards("-n", lab.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s")
+	s.afterwards("-n", lab.Namespace, "rollout", "undo", "daemonset/speaker")
+	s.kubectl("-n", lab.Namespace, "patch", "daemonset", "speaker", "--type=json", "-p", `[
+		{"op":"add","path":"/spec/template/spec/containers/0/args","value":["--keep-connections-for=1h","--yield-cordoned"]},
+		{"op":"add","path":"/spec/template/spec/containers/0/securityContext/capabilities/add/-","value":"NET_ADMIN"}]`)
+	s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
+	s.within(10*second, "the speakers say so", func() error {
+		var all v1beta1.SpeakerStatusList
+		s.must(s.api.List(s.Context(), &all))
+		for i := range all.Items {
+			if c := meta.FindStatusCondition(all.Items[i].Status.Conditions, v1beta1.ConditionKeepsConnections); c == nil || c.Reason != "Keeping" {
+				return fmt.Errorf("%s says %v", all.Items[i].Name, c)
+			}
+		}
+		return nil
+	})
+}
+
+// TestKeepConnections: connections that are open when an address moves go on, whatever moved it.
+func TestKeepConnections(t *testing.T) {
+	s := tell(t, shared)
+	s.base = lastBase
+	s.apply(pool("main", `172.30.0.100-172.30.0.108, "fd30::100:ff00/120"`) + advertised(either) + web(2, "nodeSelector: {kubernetes.io/hostname: node-3}") +
+		service("web", "", "ipFamilyPolicy: RequireDualStack"))
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	s.keeping()
+	label := func(node string, how string) { s.kubectl("label", "node", node, corev1.LabelNodeExcludeBalancers+how) }
+	for _, tc := range []struct {
+		name     string
+		do, undo func(s *story, node string)
+	}{
+		{"Label", func(_ *story, node string) { label(node, "=") }, func(_ *story, node string) { label(node, "-") }},
+		{"Cordon", func(s *story, node string) { s.kubectl("cordon", node) }, func(s *story, node string) { s.kubectl("uncordon", node) }},
+		{
+			"Drain", func(s *story, node string) {
+				s.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s")
+			},
+			func(s *story, node string) { s.kubectl("uncordon", node) },
+		},
+		{
+			"Preference", func(s *story, node string) {
+				other := map[string]string{"node-1": "node-2", "node-2": "node-1"}[node]
+				s.apply(advertised(either + fmt.Sprintf(`, preferredNodeSelectors: [{weight: 10, preference: {matchLabels: {kubernetes.io/hostname: %s}}}]`, other)))
+			},
+			func(s *story, _ string) { s.apply(advertised(either)) },
+		},
+		{
+			"SpeakersRestarted", func(s *story, node string) {
+				label(node, "=")
+				s.moved(node)
+				s.kubectl("-n", lab.Namespace, "rollout", "restart", "daemonset/speaker")
+				s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
+			},
+			func(_ *story, node string) { label(node, "-") },
+		},
+	} {
+		s.Run(tc.name, func(t *testing.T) {
+			s := s.in(t)
+			s.settled()
+			before := s.announcers()
+			node := before[s.both()[0]]
+			pages := s.watch(s.both())
+			s.held(50, func() {
+				tc.do(s, node)
+				defer tc.undo(s, node)
+				s.within(30*second, "all moved", func() error {
+					for address, now := range s.announcers() {
+						if was := before[address]; was == node && now == was {
+							return fmt.Errorf("%s is announced by %s still", address, now)
+						}
+					}
+					return nil
+				})
+				time.Sleep(3 * second)
+			})
+			for a, p := range pages {
+				if all := p.stop(); len(all.Failed()) > 0 {
+					s.Errorf("%d of %d pages of %s failed, first: %v", len(all.Failed()), len(all), a, all.Failed()[0].Err)
+				}
+			}
+		})
+	}
+}
+
+// TestBGPKeepConnections: behind routers that spread connections over all nodes, each goes on when nodes are drained and come back.
+func TestBGPKeepConnections(t *testing.T) {
+	s := routed(t, "", "", lab.Routing{BFD: lab.BFD{Interval: 300 * ms, Multiplier: 3}, Graceful: true})
+	s.keeping()
+	all := s.Nodes()
+	s.within(30*second, "announced", s.forwards(routed4+"/32", all...))
+	h, err := measure.Hold(t.Context(), 100, 100*ms, func(ctx context.Context) (net.Conn, error) {
+		return s.Host(lab.FarClient).DialContext(ctx, "tcp", net.JoinHostPort(routed4, "80"))
+	})
+	s.must(err)
+	s.afterwards("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")
+	pages := s.fetchingFar(func() {
+		for _, node := range []string{"node-1", "node-2"} {
+			s.kubectl("label", "node", node, corev1.LabelNodeExcludeBalancers+"=")
+			others := slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == node })
+			s.within(20*second, "routers send to others", s.forwards(routed4+"/32", others...))
+			time.Sleep(12 * second) // the routes are withdrawn
+			s.kubectl("label", "node", node, corev1.LabelNodeExcludeBalancers+"-")
+			s.within(20*second, "and to it again", s.forwards(routed4+"/32", all...))
+			time.Sleep(2 * second)
+		}
+	})
+	if lost := h.Stop(); len(lost) > 0 {
+		t.Errorf("%d of 100 connections lost, first: %v", len(lost), lost[0])
+	}
+	if cut := slices.DeleteFunc(pages, func(a measure.Attempt) bool { return !a.Cut() }); len(cut) > 0 {
+		t.Errorf("%d pages were cut, first: %v", len(cut), errors.Join(cut[0].Err))
+	}
+}

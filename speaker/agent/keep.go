@@ -1,0 +1,162 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// keeping is which nodes may have connections of which address, and to whom this node passes packets on of those that it does not
+// know. One goroutine owns it.
+type keeping struct {
+	// long is for how long a node that has handed over an address may still have connections of it; 0: nothing is kept.
+	long    time.Duration
+	holders map[netip.Addr]*holders
+	to      map[netip.Addr]pass
+	// made is what passes last made of to, unless that has changed.
+	made    []announce.Pass
+	changed bool
+}
+
+// holders are the nodes that may have connections of an address.
+type holders struct {
+	// carriers are those by which traffic for it comes in, sorted, and former says until when those count that were.
+	carriers []string
+	former   map[string]time.Time
+}
+
+// pass is one among so many holders.
+type pass struct {
+	announce.Pass
+	of int
+}
+
+// decide notes what was decided about an address.
+func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []announce.Announcement, sharers []*announce.Service, now time.Time) {
+	switch {
+	case k.long == 0:
+		return
+	case len(sharers) == 0:
+		delete(k.holders, a)
+		k.drop(a)
+		return
+	}
+	h := k.holders[a]
+	if h == nil {
+		h = &holders{former: map[string]time.Time{}}
+		if r := sharers[0].Record[a]; len(r) > 0 && !of[0].Fresh {
+			h.carriers = r[:1]
+		}
+		k.holders[a] = h
+	}
+	h.become(announce.Carriers(w.config(), nodes, of, sharers), now.Add(k.long))
+	if p := h.pass(w, nodes, a, now); p.To.IsValid() {
+		k.changed = k.changed || k.to[a] != p
+		k.to[a] = p
+	} else {
+		k.drop(a)
+	}
+}
+
+func (k *keeping) drop(a netip.Addr) {
+	_, had := k.to[a]
+	delete(k.to, a)
+	k.changed = k.changed || had
+}
+
+// become notes by which nodes traffic comes in now. Those that no longer count may have connections until then.
+func (h *holders) become(carriers []string, until time.Time) {
+	for _, n := range h.carriers {
+		if !slices.Contains(carriers, n) {
+			h.former[n] = until
+		}
+	}
+	for _, n := range carriers {
+		delete(h.former, n)
+	}
+	h.carriers = carriers
+}
+
+// pass says to whom this node passes packets on; the zero one if to nobody.
+func (h *holders) pass(w *world, nodes []announce.Node, a netip.Addr, now time.Time) pass {
+	// Who was gone may have restarted: it has no connections, and would not pass packets on to the others.
+	maps.DeleteFunc(h.former, func(n string, until time.Time) bool { return !until.After(now) || lost(nodes, n) })
+	var until time.Time
+	for _, t := range h.former {
+		if t.After(until) {
+			until = t
+		}
+	}
+	if own, was := h.former[w.self]; was {
+		until = own
+	} else if len(h.carriers) > 1 {
+		until = time.Time{}
+	}
+	var ring []announce.Holder
+	for _, n := range slices.AppendSeq(slices.Clone(h.carriers), maps.Keys(h.former)) {
+		if at := w.neighbour(n, config.FamilyOf(a)); n == w.self || at.IsValid() && !lost(nodes, n) {
+			ring = append(ring, announce.Holder{Node: n, Addr: at})
+		}
+	}
+	next, ok := announce.After(ring, w.self)
+	if !ok || !slices.ContainsFunc(ring, func(x announce.Holder) bool { return x.Node == w.self }) {
+		return pass{}
+	}
+	return pass{announce.Pass{Addr: a, To: next.Addr, Until: until}, len(ring)}
+}
+
+func lost(nodes []announce.Node, name string) bool {
+	n := byName(nodes, name)
+	return n == nil || n.Presence == announce.Gone
+}
+
+// neighbour returns an address of a node that no router is needed to reach from this one; the zero one if there is none.
+func (w *world) neighbour(node string, f config.Family) netip.Addr {
+	n := w.nodes[node]
+	for _, at := range n.Addresses {
+		for i := range w.links {
+			if config.FamilyOf(at) == f && slices.ContainsFunc(w.links[i].Subnets, func(p netip.Prefix) bool { return p.Contains(at) }) {
+				return at
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// expire ends what is over, and reports whether anything was.
+func (k *keeping) expire(now time.Time) bool {
+	n := len(k.to)
+	for a, p := range k.to {
+		if !p.Until.IsZero() && !p.Until.After(now) {
+			k.drop(a)
+		}
+	}
+	return len(k.to) < n
+}
+
+// lapse returns when there is next something to expire; the zero time if never.
+func (k *keeping) lapse() (next time.Time) {
+	for _, p := range k.to {
+		next = earliest(next, p.Until)
+	}
+	return next
+}
+
+// passes returns to whom packets are passed on, by address, and how many nodes one goes to at most.
+func (k *keeping) passes() (all []announce.Pass, hops int) {
+	if k.changed {
+		k.made, k.changed = nil, false
+		for _, p := range k.to {
+			k.made = append(k.made, p.Pass)
+		}
+		slices.SortFunc(k.made, announce.Pass.Compare)
+	}
+	for _, p := range k.to {
+		hops = max(hops, p.of-1)
+	}
+	return k.made, hops
+}

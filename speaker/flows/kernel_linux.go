@@ -1,0 +1,267 @@
+package flows
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/fairlead-lb/fairlead/config"
+)
+
+const (
+	name = "fairlead"
+	// after conntrack (-200) has looked for the connection, and before kube-proxy (-100) gives it an endpoint.
+	priority = -150
+	// A packet that is passed on has its TTL lowered to a little more than one of these, and by one with each pass. So it ends after
+	// so many passes whatever the nodes think of each other, and what is left takes it to a pod. At the end of the ring, packets of a
+	// connection that nobody knows are kube-proxy's, whose pod refuses them. Strays are dropped, as kube-proxy does: some may be
+	// of a connection that goes on, and is not to be refused.
+	strayFloor   = 16
+	unknownFloor = strayFloor + MaxHops + 1
+	// batch is how many entries go into a message of netlink, which has 16 bits for their length.
+	batch = 500
+	// register is what all expressions load into.
+	register = 1
+	// quic is the port whose UDP packets are distinguished by the first byte of QUIC (RFC 9000, section 17).
+	quic = 443
+)
+
+// protocol is what differs between the families.
+type protocol struct {
+	family      nftables.TableFamily
+	typ         nftables.SetDatatype
+	destination uint32 // offsets in the header of the network layer
+	length      uint32
+	hops        uint32
+	icmp        byte
+	errors      []byte // types of ICMP that concern a connection, as they must reach whoever has it
+}
+
+var protocols = map[config.Family]protocol{
+	config.IPv4: {nftables.TableFamilyIPv4, nftables.TypeIPAddr, 16, 4, 8, unix.IPPROTO_ICMP, []byte{3}},
+	config.IPv6: {nftables.TableFamilyIPv6, nftables.TypeIP6Addr, 24, 16, 7, unix.IPPROTO_ICMPV6, []byte{1, 2}},
+}
+
+// netfilter is a table of the kernel.
+type netfilter struct {
+	protocol
+
+	conn  *nftables.Conn
+	table *nftables.Table
+	next  *nftables.Set
+}
+
+func newKernel(f config.Family) kernel {
+	p := protocols[f]
+	k := &netfilter{protocol: p, conn: &nftables.Conn{}, table: &nftables.Table{Family: p.family, Name: name}}
+	k.next = &nftables.Set{Table: k.table, Name: "next", IsMap: true, HasTimeout: true, KeyType: p.typ, DataType: p.typ}
+	return k
+}
+
+func (k *netfilter) chain(name string) *nftables.Chain {
+	return &nftables.Chain{Table: k.table, Name: name}
+}
+
+// prepare makes the table, or takes over the one that is there. Its entries stay, and no packet sees half of it.
+func (k *netfilter) prepare(hops int, now time.Time) (table, error) {
+	at := nftables.ChainPriority(priority)
+	prerouting := k.chain("prerouting")
+	prerouting.Type, prerouting.Hooknum, prerouting.Priority = nftables.ChainTypeFilter, nftables.ChainHookPrerouting, &at
+	unknown, pass, stray := k.chain("unknown"), k.chain("pass"), k.chain("stray")
+	k.conn.AddTable(k.table)
+	for _, c := range []*nftables.Chain{prerouting, unknown, pass, stray} {
+		k.conn.AddChain(c)
+		k.conn.FlushChain(c)
+	}
+	if err := k.conn.AddSet(k.next, nil); err != nil {
+		return nil, err
+	}
+	rules := map[*nftables.Chain][][]expr.Any{
+		prerouting: {slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.lookup(), verdict(expr.VerdictJump, unknown.Name))},
+		unknown:    k.telling(pass.Name, stray.Name),
+		pass:       append([][]expr.Any{slices.Concat(k.ttl(expr.CmpOpLte, strayFloor+hops), verdict(expr.VerdictGoto, stray.Name))}, k.passing(unknownFloor, hops)...),
+		stray:      append(k.passing(strayFloor, hops), verdict(expr.VerdictDrop, "")),
+	}
+	for c, all := range rules {
+		for _, r := range all {
+			k.conn.AddRule(&nftables.Rule{Table: k.table, Chain: c, Exprs: r})
+		}
+	}
+	if err := k.conn.Flush(); err != nil {
+		return nil, k.explain(err)
+	}
+	all, err := k.conn.GetSetElements(k.next)
+	if err != nil {
+		return nil, k.explain(err)
+	}
+	is := table{}
+	for _, e := range all {
+		from, ok1 := netip.AddrFromSlice(e.Key)
+		next, ok2 := netip.AddrFromSlice(e.Val)
+		if ok1 && ok2 {
+			is[from] = entry{next, now.Add(e.Expires)}
+		}
+	}
+	return is, nil
+}
+
+// explain says what is missing, in words of those who can mend it.
+func (k *netfilter) explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return errors.New("the speaker may not change nftables: it needs the capability NET_ADMIN")
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("the kernel lacks a part of nftables (nft_ct, nft_dup_ipv4, nft_dup_ipv6): %w", err)
+	default:
+		return fmt.Errorf("change the table %s of nftables: %w", name, err)
+	}
+}
+
+// telling are the rules for packets of which conntrack knows no connection: which of them began elsewhere. Of those that it calls
+// invalid, some have FIN or RST, which begin nothing; others meet what is left of an earlier connection with the same ports.
+func (k *netfilter) telling(pass, stray string) [][]expr.Any {
+	tcp := is(unix.IPPROTO_TCP)
+	rules := [][]expr.Any{
+		// The first packet of a connection, and no other, has SYN.
+		slices.Concat(tcp, masked(13, 0x02, expr.CmpOpNeq, 0), verdict(expr.VerdictReturn, "")),
+		slices.Concat(tcp, state(expr.CtStateBitNEW), verdict(expr.VerdictGoto, pass)),
+		slices.Concat(tcp, verdict(expr.VerdictGoto, stray)),
+		// QUIC has the long header in the first packets of a connection only.
+		slices.Concat(is(unix.IPPROTO_UDP), state(expr.CtStateBitNEW), port(quic), masked(8, 0xc0, expr.CmpOpEq, 0x40), verdict(expr.VerdictGoto, pass)),
+	}
+	for _, t := range k.errors {
+		rules = append(rules, slices.Concat(is(k.icmp), state(expr.CtStateBitINVALID), masked(0, 0xff, expr.CmpOpEq, t), verdict(expr.VerdictGoto, stray)))
+	}
+	return rules
+}
+
+// passing are the rules that pass a packet on: its TTL is lowered, never raised; a copy goes to the next node, and the packet ends.
+func (k *netfilter) passing(floor, hops int) [][]expr.Any {
+	most := byte(floor + hops)
+	lower := k.ttl(expr.CmpOpGt, floor+hops)
+	if k.family == nftables.TableFamilyIPv4 { // the checksum is over 16 bits
+		lower = append(lower,
+			&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 2},
+			&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 2, Mask: []byte{0, 0xff}, Xor: []byte{most, 0}},
+			&expr.Payload{
+				OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 2,
+				CsumType: expr.CsumTypeInet, CsumOffset: 10,
+			})
+	} else {
+		lower = append(lower, &expr.Immediate{Register: register, Data: []byte{most}},
+			&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1})
+	}
+	return [][]expr.Any{lower, slices.Concat(k.ttl(expr.CmpOpGt, floor), k.lookup(),
+		[]expr.Any{&expr.Counter{}, &expr.Dup{RegAddr: register}}, verdict(expr.VerdictDrop, ""))}
+}
+
+// ttl matches packets by their TTL, or hop limit.
+func (k *netfilter) ttl(op expr.CmpOp, n int) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1},
+		&expr.Cmp{Op: op, Register: register, Data: []byte{byte(n)}},
+	}
+}
+
+// lookup loads the next node for a packet's destination; a packet that there is none for does not match.
+func (k *netfilter) lookup() []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.destination, Len: k.length},
+		&expr.Lookup{SourceRegister: register, DestRegister: register, IsDestRegSet: true, SetName: k.next.Name, SetID: k.next.ID},
+	}
+}
+
+// state matches packets by what conntrack makes of them.
+func state(bits uint32) []expr.Any {
+	zero := binaryutil.NativeEndian.PutUint32(0)
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: register},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: zero},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: zero},
+	}
+}
+
+// is matches packets by the protocol of the transport layer.
+func is(protocol byte) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{protocol}},
+	}
+}
+
+// port matches packets by their destination port.
+func port(n uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: binaryutil.BigEndian.PutUint16(n)},
+	}
+}
+
+// masked matches packets by bits of a byte in the header of the transport layer.
+func masked(offset uint32, mask byte, op expr.CmpOp, value byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 1},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: op, Register: register, Data: []byte{value}},
+	}
+}
+
+// verdict ends a packet, or sends it to another chain.
+func verdict(kind expr.VerdictKind, chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
+}
+
+func (k *netfilter) apply(c change, now time.Time) error {
+	elements := make([]nftables.SetElement, 0, len(c.remove)+len(c.add))
+	for _, a := range c.remove {
+		elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
+	}
+	for some := range slices.Chunk(elements, batch) {
+		if err := k.conn.SetDeleteElements(k.next, some); err != nil {
+			return err
+		}
+	}
+	elements = elements[:0]
+	for _, p := range c.add {
+		elements = append(elements, nftables.SetElement{Key: p.Addr.AsSlice(), Val: p.To.AsSlice(), Timeout: max(p.Until.Sub(now), time.Millisecond)})
+	}
+	for some := range slices.Chunk(elements, batch) {
+		if err := k.conn.SetAddElements(k.next, some); err != nil {
+			return err
+		}
+	}
+	if err := k.conn.Flush(); err != nil {
+		return k.explain(err)
+	}
+	return nil
+}
+
+func (k *netfilter) remove() error {
+	k.conn.DelTable(k.table)
+	return k.conn.Flush()
+}
+
+func (k *netfilter) packets() (uint64, error) {
+	var sum uint64
+	for _, chain := range []string{"pass", "stray"} {
+		rules, err := k.conn.GetRules(k.table, k.chain(chain))
+		if err != nil {
+			return 0, err
+		}
+		for _, r := range rules {
+			for _, e := range r.Exprs {
+				if c, ok := e.(*expr.Counter); ok {
+					sum += c.Packets
+				}
+			}
+		}
+	}
+	return sum, nil
+}
