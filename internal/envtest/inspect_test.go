@@ -184,9 +184,8 @@ func (sc *scene) checkShown(svc *corev1.Service) []string {
 				faultf("is said to have what it asks for, which is %v, and shows %v", view.IPs, view.Shown)
 			}
 		}
-		// A pool that was deleted counts on for half a minute.
-		exists := slices.ContainsFunc(sc.pools, func(p v1beta1.IPAddressPool) bool { return p.Name == view.Pool })
-		if outside := func(a netip.Addr) bool { return !sc.in(view.Pool, a) }; exists && slices.ContainsFunc(view.Shown, outside) {
+		// A pool that was deleted counts on for half a minute, and one that is refused as it was.
+		if outside := func(a netip.Addr) bool { return !sc.in(view.Pool, a) }; sc.good[view.Pool] && slices.ContainsFunc(view.Shown, outside) {
 			faultf("is said to have what it asks for, an address of %s, and has one of %v", view.Pool, from)
 		}
 	}
