@@ -63,8 +63,8 @@ var Table = []Rule{
 	{
 		Package: "speaker/node",
 		Ours: []string{
-			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/bfd", "speaker/bgp", "speaker/flows", "speaker/gossip", "speaker/link", "speaker/ndp",
-			"speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics", "internal/version",
+			"api/v1beta1", "config", "speaker/agent", "speaker/announce", "speaker/arp", "speaker/bfd", "speaker/bgp", "speaker/flows", "speaker/gossip",
+			"speaker/link", "speaker/ndp", "speaker/responder", "speaker/status", "speaker/strictarp", "internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
 	},

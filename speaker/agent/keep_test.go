@@ -24,7 +24,7 @@ type keeper struct {
 	record []string
 }
 
-// newKeeper returns that of a node among some, which have the addresses 192.0.2.1, .2, … and 2001:db8::1, …
+// newKeeper returns that of a node among some, which have the addresses 192.0.2.1, .2, … and 2001:db8::1, and so on.
 func newKeeper(self string, names ...string) *keeper {
 	k := &keeper{keeping: &newPlan(self, 0, time.Hour).keeping, w: newWorld(self), addr: netip.MustParseAddr("192.0.2.100")}
 	k.w.links = []link.Link{{Name: "eth0", Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}}}

@@ -57,7 +57,7 @@ type kernel interface {
 	// prepare makes the table, with rules for so many hops, and returns what entries it has.
 	prepare(hops int, now time.Time) (table, error)
 	// apply makes a change, all or nothing.
-	apply(change, time.Time) error
+	apply(c change, now time.Time) error
 	// remove deletes the table.
 	remove() error
 	// packets counts what was passed on since prepare.

@@ -86,9 +86,10 @@ func (k *netfilter) prepare(hops int, now time.Time) (table, error) {
 	rules := map[*nftables.Chain][][]expr.Any{
 		prerouting: {slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.lookup(), verdict(expr.VerdictJump, unknown.Name))},
 		unknown:    k.telling(pass.Name, stray.Name),
-		pass:       append([][]expr.Any{slices.Concat(k.ttl(expr.CmpOpLte, strayFloor+hops), verdict(expr.VerdictGoto, stray.Name))}, k.passing(unknownFloor, hops)...),
+		pass:       {slices.Concat(k.ttl(expr.CmpOpLte, strayFloor+hops), verdict(expr.VerdictGoto, stray.Name))},
 		stray:      append(k.passing(strayFloor, hops), verdict(expr.VerdictDrop, "")),
 	}
+	rules[pass] = append(rules[pass], k.passing(unknownFloor, hops)...)
 	for c, all := range rules {
 		for _, r := range all {
 			k.conn.AddRule(&nftables.Rule{Table: k.table, Chain: c, Exprs: r})

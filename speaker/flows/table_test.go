@@ -27,7 +27,7 @@ var (
 
 func TestDiff(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	in := func(d time.Duration) time.Time { return now.Add(d) }
+	in := now.Add
 	for name, tc := range map[string]struct {
 		reason string
 		has    table

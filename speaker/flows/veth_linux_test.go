@@ -394,7 +394,7 @@ func TestExpires(t *testing.T) {
 // TestQUIC: datagrams with the long header begin a connection, those with the short one go on with theirs.
 func TestQUIC(t *testing.T) {
 	const initial, short = "\xc3 initial", "\x43 one RTT"
-	each(t, func(t *testing.T, s *segment) {
+	each(t, func(_ *testing.T, s *segment) {
 		s.move("a")
 		before, cut := s.dial("udp", quic), s.dial("udp", quic)
 		s.answers(before, initial, "a")

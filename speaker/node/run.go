@@ -169,8 +169,9 @@ func (s *speaker) wire() error {
 	metrics.NewEvents(ctrlmetrics.Registry, recorder.Dropped)
 	s.gains.report = metrics.NewGains(ctrlmetrics.Registry).Gained
 	metrics.NewBGP(ctrlmetrics.Registry, s.measured)
+	watch := func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }
 	runnables := []manager.Runnable{
-		s.agent, s.writer, s.own, s.slices, s.sessions, everyNode(s.kernel.Run), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(func(ctx context.Context) error { return s.agent.Watch(ctx, s.mgr.GetCache()) }),
+		s.agent, s.writer, s.own, s.slices, s.sessions, everyNode(s.kernel.Run), everyNode(s.arp.Run), everyNode(s.ndp.Run), everyNode(watch),
 		s.talking, s.routing, s.detecting,
 	}
 	if s.flows != nil {

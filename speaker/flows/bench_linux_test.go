@@ -1,0 +1,124 @@
+package flows
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/speaker/announce"
+)
+
+// BenchmarkPacket sends datagrams of one connection to a node, whose kernel tracks it as kube-proxy has it do: without a table of ours,
+// with an empty one, with 3,000 addresses that have moved, and where each packet is passed on. An operation is a packet, on its whole way
+// to a socket, as a veth delivers it on the sender's processor.
+func BenchmarkPacket(b *testing.B) {
+	s := newSegment(b, false)
+	for _, stop := range s.stop {
+		stop()
+	}
+	tracked := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "tracked"}
+	for _, host := range nodes {
+		s.must(<-s.inside(host, func() error {
+			c := &nftables.Conn{}
+			at := nftables.ChainPriority(0)
+			c.AddTable(tracked)
+			chain := c.AddChain(&nftables.Chain{Table: tracked, Name: "in", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: &at})
+			c.AddRule(&nftables.Rule{Table: tracked, Chain: chain, Exprs: append(state(expr.CtStateBitINVALID), verdict(expr.VerdictDrop, "")...)})
+			return c.Flush()
+		}))
+	}
+	many := make([]announce.Pass, 3000)
+	for i := range many {
+		many[i] = announce.Pass{Addr: netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i % 250)}), To: s.address("b"), Until: time.Now().Add(time.Hour)}
+	}
+	this := announce.Pass{Addr: addr, To: s.address("b"), Until: time.Now().Add(time.Hour)}
+	for _, tc := range []struct {
+		name   string
+		table  bool
+		passes []announce.Pass
+		port   uint16
+	}{
+		{"NoTable", false, nil, idle}, {"Empty", true, nil, idle}, {"Moved3000", true, append(many, this), idle}, {"PassedOn", true, []announce.Pass{this}, quic},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			s := *s
+			s.TB = b
+			s.move("a")
+			if tc.table {
+				s.keep("a")
+				s.drivers["a"].Set(Desired{Passes: tc.passes, Hops: 1})
+				if o := s.drivers["a"].Observed(); o.Error != nil || o.Addresses != len(tc.passes) {
+					b.Fatalf("observed %v", o)
+				}
+				defer func() {
+					s.drivers["a"].Set(Desired{})
+					s.stop["a"]()
+				}()
+			}
+			s.idle("a")
+			c := s.dial("udp", tc.port)
+			packet := make([]byte, 200)
+			if packet[0] = 0x40; tc.port == idle {
+				s.answers(c, "1", "a") // one answer, and the kernel knows the connection
+			}
+			for b.Loop() {
+				_, _ = c.Write(packet)
+			}
+		})
+	}
+}
+
+// idle is the port of a server that answers the first datagram, and leaves the others in its socket, which drops them when it is full.
+const idle = 9
+
+func (s *segment) idle(host string) {
+	s.Helper()
+	var p net.PacketConn
+	s.must(<-s.inside(host, func() (err error) {
+		p, err = net.ListenPacket("udp", netip.AddrPortFrom(addr, idle).String())
+		return err
+	}))
+	s.Cleanup(func() { p.Close() })
+	go func() {
+		if _, from, err := p.ReadFrom(make([]byte, 300)); err == nil {
+			_, _ = p.WriteTo([]byte(host), from)
+		}
+	}()
+}
+
+// BenchmarkSet has a driver put so many addresses into the kernel, as when a node is drained.
+func BenchmarkSet(b *testing.B) {
+	s := newSegment(b, false)
+	for _, n := range []int{1, 100, 3000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			passes := make([]announce.Pass, n)
+			s.must(<-s.inside("a", func() error {
+				k := newKernel(config.IPv4)
+				for b.Loop() {
+					now := time.Now()
+					for i := range passes {
+						passes[i] = announce.Pass{Addr: netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i % 250)}), To: s.address("b"), Until: now.Add(time.Hour)}
+					}
+					c := change{add: passes}
+					if err := k.apply(c, now); err != nil {
+						return err
+					}
+					c = change{}
+					for _, p := range passes {
+						c.remove = append(c.remove, p.Addr)
+					}
+					if err := k.apply(c, now); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+		})
+	}
+}
