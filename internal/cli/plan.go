@@ -137,7 +137,11 @@ func (x *Change) announcers(before, then *view, svc *corev1.Service) bool {
 			moves = append(moves, fmt.Sprintf("%s by %s", a, is.Node))
 		default:
 			x.What = "moves"
-			moves = append(moves, fmt.Sprintf("%s from %s to %s: open connections break", a, was.Node, is.Node))
+			connections := "break"
+			if before.keepsConnections() {
+				connections = "go on"
+			}
+			moves = append(moves, fmt.Sprintf("%s from %s to %s: open connections %s", a, was.Node, is.Node, connections))
 		}
 	}
 	x.Why = strings.Join(moves, "; ")

@@ -61,7 +61,8 @@ type app struct {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "kubectl-fairlead", Short: "Say what Fairlead does in a cluster, and why",
-		Long: `Say what Fairlead does in a cluster, and why. Nothing is changed, but by leave. The ClusterRole fairlead-viewer is enough for all else.
+		Long: `Say what Fairlead does in a cluster, and why. Nothing is changed, but by leave and rebalance. The ClusterRole
+fairlead-viewer is enough for all else.
 
 The exit status is 0; 1 if something is wrong with what was looked at; and 2 if it could not be looked at.`,
 		Annotations:  map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fairlead"},
@@ -74,8 +75,8 @@ The exit status is 0; 1 if something is wrong with what was looked at; and 2 if 
 	f.StringVar(&a.system, "fairlead-namespace", "fairlead-system", "`namespace` that Fairlead runs in")
 	f.StringVarP(&a.format, "output", "o", "", "`format` of what is printed: json or yaml")
 	f.StringVar(&a.bundle, "from-bundle", "", "look at what support-bundle has saved in this `file`, and not at a cluster")
-	root.AddCommand(a.status(), a.explain(), a.pools(), a.l2(), a.bgp(), a.doctor(), a.history(), a.leave(), a.validate(), a.plan(), a.migrate(),
-		a.supportBundle(), a.version())
+	root.AddCommand(a.status(), a.explain(), a.pools(), a.l2(), a.bgp(), a.doctor(), a.history(), a.leave(), a.validate(), a.plan(), a.rebalance(),
+		a.migrate(), a.supportBundle(), a.version())
 	return root
 }
 

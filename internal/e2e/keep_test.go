@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,47 @@ func TestKeepConnections(t *testing.T) {
 			}
 		})
 	}
+	s.Run("Rebalanced", func(t *testing.T) { s.in(t).rebalanced() })
+}
+
+// rebalanced has one node announce everything, as the other was away, and evens that out.
+func (s *story) rebalanced() {
+	s.Helper()
+	label := func(how string) { s.kubectl("label", "node", "node-2", corev1.LabelNodeExcludeBalancers+how) }
+	s.apply(service("second", "", "") + service("third", "", ""))
+	label("=")
+	defer label("-")
+	s.within(15*second, "node-1 announces all", func() error {
+		for _, svc := range []string{"web", "second", "third"} {
+			if node := s.announcer(svc); node != "node-1" {
+				return fmt.Errorf("%s is announced by %s", svc, node)
+			}
+		}
+		return nil
+	})
+	time.Sleep(second)
+	label("-")
+	s.settled()
+	before := s.announcers()
+	s.held(50, func() {
+		status, out, errs := plugin{s, s.Kubeconfig()}.run("rebalance", "--yes")
+		if status != 0 || !strings.Contains(out, "2 addresses move.") || strings.Contains(out, "break") {
+			s.Errorf("rebalance ends with %d: %s%s", status, out, errs)
+		}
+		s.within(10*second, "half of them moved", func() error {
+			moved := 0
+			for a, node := range s.announcers() {
+				if before[a] != node {
+					moved++
+				}
+			}
+			if second := s.announcer("second"); moved == 0 || second == "node-1" && moved < 2 {
+				return fmt.Errorf("%v, and second by %s", s.announcers(), second)
+			}
+			return nil
+		})
+		time.Sleep(2 * second)
+	})
 }
 
 // TestBGPKeepConnections: behind routers that spread connections over all nodes, each goes on when nodes are drained and come back.
