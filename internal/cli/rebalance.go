@@ -151,7 +151,7 @@ func (c *Cluster) keepsConnections() bool {
 const pause = 100 * time.Millisecond
 
 // do writes the moves into the records of the Services, which the speakers follow.
-func (r *Rebalance) do(ctx context.Context, c client.Client) error {
+func (r Rebalance) do(ctx context.Context, c client.Client) error {
 	for i, m := range r.Moves {
 		if i > 0 {
 			select {

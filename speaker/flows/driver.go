@@ -2,7 +2,7 @@ package flows
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -145,7 +145,7 @@ func (d *Driver) Run(ctx context.Context) error {
 
 // converge makes both tables as they are desired. A family that fails does not keep the other from it.
 func converge(halves map[config.Family]*half, want Desired, now time.Time) error {
-	var errs []error
+	var failed error
 	for _, f := range families {
 		var passes []announce.Pass
 		for _, p := range want.Passes {
@@ -154,10 +154,18 @@ func converge(halves map[config.Family]*half, want Desired, now time.Time) error
 			}
 		}
 		if err := halves[f].converge(passes, min(max(want.Hops, 1), MaxHops), now); err != nil {
-			errs = append(errs, err)
+			failed = join(failed, err)
 		}
 	}
-	return errors.Join(errs...)
+	return failed
+}
+
+// join says what is wrong with both families, in one line, and once if it is the same.
+func join(a, b error) error {
+	if a == nil || a.Error() == b.Error() {
+		return b
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 func (h *half) converge(want []announce.Pass, hops int, now time.Time) error {

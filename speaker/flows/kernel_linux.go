@@ -84,7 +84,7 @@ func (k *netfilter) prepare(hops int, now time.Time) (table, error) {
 		return nil, err
 	}
 	rules := map[*nftables.Chain][][]expr.Any{
-		prerouting: {slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.lookup(), verdict(expr.VerdictJump, unknown.Name))},
+		prerouting: {slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.moved(), verdict(expr.VerdictJump, unknown.Name))},
 		unknown:    k.telling(pass.Name, stray.Name),
 		pass:       {slices.Concat(k.ttl(expr.CmpOpLte, strayFloor+hops), verdict(expr.VerdictGoto, stray.Name))},
 		stray:      append(k.passing(strayFloor, hops), verdict(expr.VerdictDrop, "")),
@@ -177,6 +177,12 @@ func (k *netfilter) lookup() []expr.Any {
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.destination, Len: k.length},
 		&expr.Lookup{SourceRegister: register, DestRegister: register, IsDestRegSet: true, SetName: k.next.Name, SetID: k.next.ID},
 	}
+}
+
+// moved matches packets that there is a next node for. It compares, though a lookup would do: nft does not show a lookup alone, and who
+// saves and restores its rules would lose it.
+func (k *netfilter) moved() []expr.Any {
+	return append(k.lookup(), &expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: make([]byte, k.length)})
 }
 
 // state matches packets by what conntrack makes of them.

@@ -178,7 +178,12 @@ func TestDriver(t *testing.T) {
 		if o := d.Observed(); o.Error == nil || kernels[config.IPv6].has[addr6].to != v6.To {
 			t.Errorf("a family that fails keeps the other from its work: %v, %v", o, kernels[config.IPv6].has)
 		}
-		kernels[config.IPv4].broken = nil
+		kernels[config.IPv6].broken = errors.New("broken")
+		d.Set(Desired{Passes: []announce.Pass{v6}, Hops: 2})
+		if o := d.Observed(); text(o.Error) != "broken" {
+			t.Errorf("both fail alike, and it says %q", text(o.Error))
+		}
+		kernels[config.IPv4].broken, kernels[config.IPv6].broken = nil, nil
 		time.Sleep(2 * retry)
 		if o := d.Observed(); o.Error != nil || o.Addresses != 1 || len(kernels[config.IPv4].has) != 0 {
 			t.Errorf("after a failure that is over: %v, %v", o, kernels[config.IPv4].has)
