@@ -42,10 +42,9 @@ type Decided struct {
 	Routes []announce.Route
 	// Gained are the addresses that this node is to announce, and did not announce before this decision.
 	Gained []Gain
-	// Passes are to whom packets of connections are passed on that this node does not know, by address, and Hops is how many nodes
-	// one goes to at most. Both are zero where connections are not kept.
-	Passes []announce.Pass
-	Hops   int
+	// Passing is what this node does with packets of connections that it does not know; the same as before where nothing has changed,
+	// and nil where connections are not kept.
+	Passing *announce.Passing
 	// Again grows when all that is announced is to be announced again.
 	Again uint64
 }
@@ -217,7 +216,7 @@ func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	d.Tasks = p.work(&w.recovery)
 	d.Self, d.Peers = w.addresses()
 	d.BGP, d.Routes, d.Gained = w.peers(p.routing.table.Peers()), p.routes, p.gains
-	d.Passes, d.Hops = p.keeping.passes()
+	d.Passing = p.keeping.passing()
 	d.Isolated = w.recovery.isolated
 	return d
 }

@@ -17,9 +17,9 @@ type keeping struct {
 	long    time.Duration
 	holders map[netip.Addr]*holders
 	to      map[netip.Addr]pass
-	// made is what passes last made of to, unless that has changed.
-	made    []announce.Pass
-	changed bool
+	// What settle last made of to: all of it, and when the first of it ends, which is zero if nothing does. It is nil when that has changed.
+	made *announce.Passing
+	ends time.Time
 }
 
 // holders are the nodes that may have connections of an address.
@@ -55,17 +55,19 @@ func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []ann
 	}
 	h.become(announce.Carriers(w.config(), nodes, of, sharers), now.Add(k.long))
 	if p := h.pass(w, nodes, a, now); p.To.IsValid() {
-		k.changed = k.changed || k.to[a] != p
-		k.to[a] = p
+		if k.to[a] != p {
+			k.to[a], k.made = p, nil
+		}
 	} else {
 		k.drop(a)
 	}
 }
 
 func (k *keeping) drop(a netip.Addr) {
-	_, had := k.to[a]
-	delete(k.to, a)
-	k.changed = k.changed || had
+	if _, had := k.to[a]; had {
+		delete(k.to, a)
+		k.made = nil
+	}
 }
 
 // become notes by which nodes traffic comes in now. Those that no longer count may have connections until then.
@@ -127,36 +129,45 @@ func (w *world) neighbour(node string, f config.Family) netip.Addr {
 	return netip.Addr{}
 }
 
+// settle works out what there is, unless nothing has changed: there may be ten thousand addresses, and seldom does one move.
+func (k *keeping) settle() {
+	if k.made != nil {
+		return
+	}
+	k.made, k.ends = &announce.Passing{}, time.Time{}
+	for _, p := range k.to {
+		k.made.Passes = append(k.made.Passes, p.Pass)
+		k.made.Hops = max(k.made.Hops, p.of-1)
+		k.ends = earliest(k.ends, p.Until)
+	}
+	slices.SortFunc(k.made.Passes, announce.Pass.Compare)
+}
+
 // expire ends what is over, and reports whether anything was.
 func (k *keeping) expire(now time.Time) bool {
-	n := len(k.to)
+	k.settle()
+	if k.ends.IsZero() || k.ends.After(now) {
+		return false
+	}
 	for a, p := range k.to {
 		if !p.Until.IsZero() && !p.Until.After(now) {
 			k.drop(a)
 		}
 	}
-	return len(k.to) < n
+	return true
 }
 
 // lapse returns when there is next something to expire; the zero time if never.
-func (k *keeping) lapse() (next time.Time) {
-	for _, p := range k.to {
-		next = earliest(next, p.Until)
-	}
-	return next
+func (k *keeping) lapse() time.Time {
+	k.settle()
+	return k.ends
 }
 
-// passes returns to whom packets are passed on, by address, and how many nodes one goes to at most.
-func (k *keeping) passes() (all []announce.Pass, hops int) {
-	if k.changed {
-		k.made, k.changed = nil, false
-		for _, p := range k.to {
-			k.made = append(k.made, p.Pass)
-		}
-		slices.SortFunc(k.made, announce.Pass.Compare)
+// passing returns what this node passes on; nil where nothing is kept.
+func (k *keeping) passing() *announce.Passing {
+	if k.long == 0 {
+		return nil
 	}
-	for _, p := range k.to {
-		hops = max(hops, p.of-1)
-	}
-	return k.made, hops
+	k.settle()
+	return k.made
 }

@@ -106,9 +106,15 @@ func TestKeeping(t *testing.T) {
 			if tc.to != none {
 				want = []announce.Pass{{Addr: k.addr, To: netip.MustParseAddr(tc.to), Until: tc.until}}
 			}
-			got, _ := k.passes()
-			if !slices.Equal(got, want) {
+			got := announce.Passing{}
+			if p := k.passing(); p != nil {
+				got = *p
+			}
+			if !slices.Equal(got.Passes, want) {
 				t.Errorf("%s: %v, want %v", tc.reason, got, want)
+			}
+			if k.passing() != k.passing() {
+				t.Error("nothing has changed, and it is another")
 			}
 			if next := k.lapse(); !next.Equal(tc.until) {
 				t.Errorf("%s: it lapses at %s, want %s", tc.reason, next, tc.until)
@@ -162,11 +168,11 @@ func TestRings(t *testing.T) {
 					}
 					ttl := len(names) // as the kernel lowers it
 					for at := entry; at != n; ttl-- {
-						passes, most := all[at].passes()
-						if ttl = min(ttl, most); len(passes) == 0 || ttl == 0 {
+						next := all[at].passing()
+						if ttl = min(ttl, next.Hops); ttl == 0 {
 							t.Fatalf("a packet for a connection of %s that came in by %s ends at %s; %v carry the address, gone are %v", n, entry, at, carriers, gone)
 						}
-						at = names[passes[0].To.As4()[3]-1]
+						at = names[next.Passes[0].To.As4()[3]-1]
 					}
 				}
 			}

@@ -40,6 +40,14 @@ func routes(s *config.Snapshot, a netip.Addr, svc *Service, n *Node) bool {
 	})
 }
 
+// Passing is all that a node passes on. Nothing in it is to be changed.
+type Passing struct {
+	// Passes are sorted, one for each address.
+	Passes []Pass
+	// Hops is how many nodes a packet is passed on to at most.
+	Hops int
+}
+
 // A Pass says to which node a packet is passed on that belongs to a connection which this node does not know.
 type Pass struct {
 	// Addr is the address of a Service, and To that of the node, of the same family and in a subnet of this node.

@@ -53,12 +53,12 @@ func BenchmarkPacket(b *testing.B) {
 			s.move("a")
 			if tc.table {
 				s.keep("a")
-				s.drivers["a"].Set(Desired{Passes: tc.passes, Hops: 1})
+				s.drivers["a"].Set(&announce.Passing{Passes: tc.passes, Hops: 1})
 				if o := s.drivers["a"].Observed(); o.Error != nil || o.Addresses != len(tc.passes) {
 					b.Fatalf("observed %v", o)
 				}
 				defer func() {
-					s.drivers["a"].Set(Desired{})
+					s.drivers["a"].Set(&announce.Passing{})
 					s.stop["a"]()
 				}()
 			}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,9 +18,10 @@ import (
 const (
 	// patience is how long Set waits for the kernel, which may be at work on a large change of kube-proxy's.
 	patience = 100 * time.Millisecond
-	// retry is how long to wait after a change that failed, and renewal when to look at leases.
+	// retry is how long to wait after a change that failed, and renewal when to look whether leases run out, and whether the tables are
+	// still there: who reloads a firewall may remove all that he did not make.
 	retry   = 5 * time.Second
-	renewal = lease / 4
+	renewal = time.Minute
 )
 
 // MaxHops is the most nodes that a packet is passed on to: the TTL has room for no more.
@@ -47,7 +47,7 @@ type Driver struct {
 
 // order is something to do, and what is closed when it is done.
 type order struct {
-	Desired
+	*announce.Passing
 
 	done chan struct{}
 }
@@ -60,8 +60,8 @@ type kernel interface {
 	apply(c change, now time.Time) error
 	// remove deletes the table.
 	remove() error
-	// packets counts what was passed on since prepare.
-	packets() (uint64, error)
+	// packets counts what was passed on since prepare; false if the table is not there.
+	packets() (uint64, bool)
 }
 
 // New returns a Driver. It calls changed when Observed has changed.
@@ -72,9 +72,9 @@ func New(log logr.Logger, changed func()) *Driver {
 }
 
 // Set replaces what is to be passed on. It returns when the kernel does so, or after a while: an address is announced here only
-// then, or its first packets would be refused. One goroutine may call it.
-func (d *Driver) Set(want Desired) {
-	if before := d.desired.Get(); before != nil && before.Hops == want.Hops && slices.Equal(before.Passes, want.Passes) {
+// then, or its first packets would be refused. What is set is not to be changed. One goroutine may call it.
+func (d *Driver) Set(want *announce.Passing) {
+	if before := d.desired.Get(); before != nil && before.Passing == want {
 		return
 	}
 	o := order{want, make(chan struct{})}
@@ -92,9 +92,8 @@ func (d *Driver) Observed() Observed { return *d.observed.Load() }
 func (d *Driver) Passed() uint64 {
 	var sum uint64
 	for _, f := range families {
-		if n, err := d.open(f).packets(); err == nil {
-			sum += n
-		}
+		n, _ := d.open(f).packets()
+		sum += n
 	}
 	return sum
 }
@@ -107,8 +106,12 @@ type half struct {
 
 	is   table
 	left map[netip.Addr]bool
-	hops int // 0: not prepared
+	// hops that the table is prepared for; 0 before the first time.
+	hops int
 }
+
+// gone is in place of hops where the table has to be prepared again.
+const gone = -1
 
 // Run keeps the tables until ctx ends. It leaves those that have entries, which the next speaker takes over.
 func (d *Driver) Run(ctx context.Context) error {
@@ -125,12 +128,13 @@ func (d *Driver) Run(ctx context.Context) error {
 			return d.end(halves)
 		case <-d.desired.News():
 		case <-timer.C:
+			look(halves)
 		}
 		o := d.desired.Get()
 		if o == nil {
-			o = &order{}
+			o = &order{Passing: &announce.Passing{}}
 		}
-		err := converge(halves, o.Desired, time.Now())
+		err := converge(halves, o.Passing, time.Now())
 		d.note(halves, err)
 		if o.done != done {
 			done = o.done
@@ -143,8 +147,17 @@ func (d *Driver) Run(ctx context.Context) error {
 	}
 }
 
+// look notes which tables are not there any more.
+func look(halves map[config.Family]*half) {
+	for _, h := range halves {
+		if _, there := h.kernel.packets(); !there && h.hops > 0 {
+			h.hops = gone
+		}
+	}
+}
+
 // converge makes both tables as they are desired. A family that fails does not keep the other from it.
-func converge(halves map[config.Family]*half, want Desired, now time.Time) error {
+func converge(halves map[config.Family]*half, want *announce.Passing, now time.Time) error {
 	var failed error
 	for _, f := range families {
 		var passes []announce.Pass
@@ -168,7 +181,16 @@ func join(a, b error) error {
 	return fmt.Errorf("%w; %w", a, b)
 }
 
+// converge makes the table as it is desired. Where that fails, the table may have been removed: it is tried again with another.
 func (h *half) converge(want []announce.Pass, hops int, now time.Time) error {
+	err := h.change(want, hops, now)
+	if err != nil && h.hops == gone {
+		err = h.change(want, hops, now)
+	}
+	return err
+}
+
+func (h *half) change(want []announce.Pass, hops int, now time.Time) error {
 	if h.hops != hops {
 		is, err := h.kernel.prepare(hops, now)
 		if err != nil {
@@ -185,7 +207,7 @@ func (h *half) converge(want []announce.Pass, hops int, now time.Time) error {
 	maps.DeleteFunc(h.is, func(_ netip.Addr, e entry) bool { return !e.until.After(now) })
 	if c := h.is.diff(want, h.left, now); len(c.remove)+len(c.add) > 0 {
 		if err := h.kernel.apply(c, now); err != nil {
-			h.hops = -1 // look again
+			h.hops = gone
 			return err
 		}
 		h.is.apply(c)

@@ -255,12 +255,11 @@ func (k *netfilter) remove() error {
 	return k.conn.Flush()
 }
 
-func (k *netfilter) packets() (uint64, error) {
-	var sum uint64
+func (k *netfilter) packets() (sum uint64, there bool) {
 	for _, chain := range []string{"pass", "stray"} {
 		rules, err := k.conn.GetRules(k.table, k.chain(chain))
-		if err != nil {
-			return 0, err
+		if err != nil || len(rules) == 0 {
+			return 0, false
 		}
 		for _, r := range rules {
 			for _, e := range r.Exprs {
@@ -270,5 +269,5 @@ func (k *netfilter) packets() (uint64, error) {
 			}
 		}
 	}
-	return sum, nil
+	return sum, true
 }

@@ -8,14 +8,6 @@ import (
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
-// Desired is what is to be passed on.
-type Desired struct {
-	// Passes are sorted, one for each address.
-	Passes []announce.Pass
-	// Hops is how many nodes a packet is passed on to at most.
-	Hops int
-}
-
 // lease is for how long the kernel keeps an entry that is to stay. It is renewed when half of it is over.
 const lease = time.Hour
 

@@ -80,6 +80,9 @@ func (f *fake) apply(c change, now time.Time) error {
 	if f.broken != nil {
 		return f.broken
 	}
+	if !f.there {
+		return errors.New("there is no table")
+	}
 	f.expire(now)
 	after := maps.Clone(f.has)
 	for _, a := range c.remove {
@@ -98,8 +101,8 @@ func (f *fake) apply(c change, now time.Time) error {
 	return nil
 }
 
-func (f *fake) remove() error            { f.there, f.has = false, map[netip.Addr]entry{}; return nil }
-func (f *fake) packets() (uint64, error) { return 0, nil }
+func (f *fake) remove() error           { f.there, f.has = false, map[netip.Addr]entry{}; return nil }
+func (f *fake) packets() (uint64, bool) { return 0, f.there }
 
 // TestConverge has a table converge to whatever is desired, with restarts and a kernel that fails at times, at random.
 func TestConverge(t *testing.T) {
@@ -111,6 +114,13 @@ func TestConverge(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
 				k.expire(now)
 				h, left = &half{kernel: k}, maps.Clone(k.has)
+			}
+			if rapid.IntRange(0, 9).Draw(t, "flushed") == 0 { // by another program
+				_ = k.remove()
+				clear(left)
+			}
+			if rapid.Bool().Draw(t, "looks") {
+				look(map[config.Family]*half{config.IPv4: h})
 			}
 			k.broken = nil
 			if rapid.IntRange(0, 9).Draw(t, "broken") == 0 {
@@ -130,6 +140,12 @@ func TestConverge(t *testing.T) {
 			if err := h.converge(want, hops, now); err != nil {
 				if k.broken == nil {
 					t.Fatal(err)
+				}
+				continue
+			}
+			if !k.there { // nobody has looked, and there was nothing to change
+				if c := h.is.diff(want, h.left, now); len(c.add)+len(c.remove) > 0 {
+					t.Fatalf("there is no table, and this to be done: %v", c)
 				}
 				continue
 			}
@@ -165,7 +181,7 @@ func TestDriver(t *testing.T) {
 		stop := start(t, d)
 		v4, v6 := announce.Pass{Addr: addr, To: nodeA}, announce.Pass{Addr: addr6, To: netip.MustParseAddr("2001:db8::1")}
 		began := time.Now()
-		d.Set(Desired{Passes: []announce.Pass{v4}, Hops: 1})
+		d.Set(&announce.Passing{Passes: []announce.Pass{v4}, Hops: 1})
 		if kernels[config.IPv4].has[addr].to != nodeA || time.Since(began) != 0 {
 			t.Errorf("after Set, which took %s, the kernel has %v", time.Since(began), kernels[config.IPv4].has)
 		}
@@ -173,13 +189,18 @@ func TestDriver(t *testing.T) {
 		if now := time.Now(); !kernels[config.IPv4].has[addr].until.After(now) {
 			t.Error("the lease was not renewed")
 		}
+		_ = kernels[config.IPv4].remove() // by another program
+		time.Sleep(2 * renewal)
+		if _, there := kernels[config.IPv4].has[addr]; !there {
+			t.Error("a table that was removed was not made again")
+		}
 		kernels[config.IPv4].broken = errors.New("broken")
-		d.Set(Desired{Passes: []announce.Pass{v6}, Hops: 1})
+		d.Set(&announce.Passing{Passes: []announce.Pass{v6}, Hops: 1})
 		if o := d.Observed(); o.Error == nil || kernels[config.IPv6].has[addr6].to != v6.To {
 			t.Errorf("a family that fails keeps the other from its work: %v, %v", o, kernels[config.IPv6].has)
 		}
 		kernels[config.IPv6].broken = errors.New("broken")
-		d.Set(Desired{Passes: []announce.Pass{v6}, Hops: 2})
+		d.Set(&announce.Passing{Passes: []announce.Pass{v6}, Hops: 2})
 		if o := d.Observed(); text(o.Error) != "broken" {
 			t.Errorf("both fail alike, and it says %q", text(o.Error))
 		}
@@ -196,7 +217,7 @@ func TestDriver(t *testing.T) {
 			t.Errorf("at the end there are tables: IPv4 without entries %t, IPv6 with one %t", kernels[config.IPv4].there, kernels[config.IPv6].there)
 		}
 		began = time.Now()
-		d.Set(Desired{})
+		d.Set(&announce.Passing{})
 		if time.Since(began) != patience {
 			t.Errorf("Set waits %s for a driver that does not run, want %s", time.Since(began), patience)
 		}

@@ -239,7 +239,7 @@ func (s *segment) keep(host string) {
 func (s *segment) pass(host, to string, until time.Time, hops int) {
 	s.Helper()
 	d := s.drivers[host]
-	d.Set(Desired{Passes: []announce.Pass{{Addr: s.service(), To: s.address(to), Until: until}}, Hops: hops})
+	d.Set(&announce.Passing{Passes: []announce.Pass{{Addr: s.service(), To: s.address(to), Until: until}}, Hops: hops})
 	if o := d.Observed(); o.Error != nil || o.Addresses != 1 {
 		s.Fatalf("observed %v", o)
 	}
@@ -372,7 +372,7 @@ func TestExpires(t *testing.T) {
 
 		s.keep("b")
 		d := s.drivers["b"]
-		d.Set(Desired{Hops: 2})
+		d.Set(&announce.Passing{Hops: 2})
 		if o := d.Observed(); o.Addresses != 1 || o.Error != nil {
 			t.Errorf("a speaker that starts again has %v, want the entry of the one before", o)
 		}
@@ -381,7 +381,7 @@ func TestExpires(t *testing.T) {
 		if got, err := ask(c, "4"); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("at the end of the time, answered by %q (%v), want RST", got, err)
 		}
-		d.Set(Desired{Hops: 1}) // look again
+		d.Set(&announce.Passing{Hops: 1}) // look again
 		s.stop["b"]()
 		if err := exec.Command("nft", "-v").Run(); err == nil {
 			if got := s.run("b", "nft list tables"); strings.Contains(got, name) {

@@ -192,7 +192,7 @@ func (s *speaker) wire() error {
 func (s *speaker) apply(d agent.Decided) {
 	changed := d.Changed
 	if s.flows != nil { // before an address is announced here, as packets of its connections follow at once
-		s.flows.Set(flows.Desired{Passes: d.Passes, Hops: d.Hops})
+		s.flows.Set(d.Passing)
 	}
 	s.route(&d)
 	s.gains.expect(d.Gained, d.Tasks)
