@@ -36,6 +36,8 @@ func parse(args []string, env func(string) string, usage io.Writer) (node.Option
 		"how `long` a node that is to lose its routes announces them with GRACEFUL_SHUTDOWN (RFC 8326) before it withdraws them")
 	f.DurationVar(&o.KeepConnections, "keep-connections-for", 0,
 		"how `long` connections that are open when an address moves go on through the node that had it; 0: not at all. It needs the capability NET_ADMIN")
+	f.BoolVar(&o.AnswerPing, "answer-ping", false,
+		"answer echo requests (ping) for the addresses that the node announces. It needs the capability NET_ADMIN")
 	f.DurationVar(&o.RestartGrace, "restart-grace", time.Minute,
 		"how `long` a speaker may be away, on a node that goes on, until others take over what it announces")
 	f.DurationVar(&o.ShutdownDelay, "shutdown-delay", 5*time.Second,

@@ -18,13 +18,15 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
-// keeping has the speakers keep connections, as the component keep-connections does, until the story ends.
+// keeping has the speakers keep connections and answer pings, as the components of these names do, until the story ends.
 func (s *story) keeping() {
 	s.Helper()
 	s.afterwards("-n", lab.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s")
 	s.afterwards("-n", lab.Namespace, "rollout", "undo", "daemonset/speaker")
 	s.kubectl("-n", lab.Namespace, "patch", "daemonset", "speaker", "--type=json", "-p", `[
-		{"op":"add","path":"/spec/template/spec/containers/0/args","value":["--keep-connections-for=1h","--yield-cordoned"]},
+		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--keep-connections-for=1h"},
+		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--answer-ping"},
+		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--yield-cordoned"},
 		{"op":"add","path":"/spec/template/spec/containers/0/securityContext/capabilities/add/-","value":"NET_ADMIN"}]`)
 	s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
 	s.within(10*second, "the speakers say so", func() error {
@@ -39,6 +41,17 @@ func (s *story) keeping() {
 	})
 }
 
+// pings has the client ping addresses, which the nodes that announce them answer.
+func (s *story) pings(addresses ...string) {
+	s.Helper()
+	for _, a := range addresses {
+		out, err := s.Host(lab.Client).Command(s.Context(), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", a).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), " 3 received") {
+			s.Errorf("ping of %s: %v\n%s", a, err, out)
+		}
+	}
+}
+
 // TestKeepConnections: connections that are open when an address moves go on, whatever moved it.
 func TestKeepConnections(t *testing.T) {
 	s := tell(t, shared)
@@ -47,6 +60,7 @@ func TestKeepConnections(t *testing.T) {
 		service("web", "", "ipFamilyPolicy: RequireDualStack"))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	s.keeping()
+	s.pings(s.both()...)
 	label := func(node string, how string) { s.kubectl("label", "node", node, corev1.LabelNodeExcludeBalancers+how) }
 	for _, tc := range []struct {
 		name     string
@@ -96,6 +110,7 @@ func TestKeepConnections(t *testing.T) {
 				})
 				time.Sleep(3 * second)
 			})
+			s.pings(s.both()...)
 			for a, p := range pages {
 				if all := p.stop(); len(all.Failed()) > 0 {
 					s.Errorf("%d of %d pages of %s failed, first: %v", len(all.Failed()), len(all), a, all.Failed()[0].Err)
@@ -152,6 +167,9 @@ func TestBGPKeepConnections(t *testing.T) {
 	s.keeping()
 	all := s.Nodes()
 	s.within(30*second, "announced", s.forwards(routed4+"/32", all...))
+	if out, err := s.Host(lab.FarClient).Command(t.Context(), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", routed4).CombinedOutput(); err != nil {
+		t.Errorf("ping from behind the routers: %v\n%s", err, out)
+	}
 	h, err := measure.Hold(t.Context(), 100, 100*ms, func(ctx context.Context) (net.Conn, error) {
 		return s.Host(lab.FarClient).DialContext(ctx, "tcp", net.JoinHostPort(routed4, "80"))
 	})

@@ -42,8 +42,8 @@ type Decided struct {
 	Routes []announce.Route
 	// Gained are the addresses that this node is to announce, and did not announce before this decision.
 	Gained []Gain
-	// Passing is what this node does with packets of connections that it does not know; the same as before where nothing has changed,
-	// and nil where connections are not kept.
+	// Passing is what this node does with packets that are not for kube-proxy; the same as before where nothing has changed, and nil
+	// where it is to do nothing.
 	Passing *announce.Passing
 	// Again grows when all that is announced is to be announced again.
 	Again uint64
@@ -78,6 +78,8 @@ type Options struct {
 	Drain time.Duration
 	// KeepConnections is for how long a node that has handed over an address may still have connections of it; 0: they are not kept.
 	KeepConnections time.Duration
+	// AnswerPing: echo requests for the addresses that this node announces are answered.
+	AnswerPing bool
 	// Namespace and Service name the headless Service whose endpoints are the speakers.
 	Namespace, Service string
 	Log                logr.Logger
@@ -157,7 +159,7 @@ func (a *Agent) open(w *world) {
 
 // decide owns the world and the plan: it takes changes and decides whenever they mean something.
 func (a *Agent) decide(ctx context.Context) {
-	w, p := newWorld(a.Node), newPlan(a.Node, a.Drain, a.KeepConnections)
+	w, p := newWorld(a.Node), newPlan(a.Node, a.Drain, a.KeepConnections, a.AnswerPing)
 	w.announces = p.announces
 	synced := a.synced
 	var over <-chan time.Time

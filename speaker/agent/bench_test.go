@@ -21,7 +21,7 @@ func BenchmarkEndpoint(b *testing.B) {
 	for _, size := range []struct{ addresses, nodes int }{{100, 2}, {10_000, 2}, {10_000, 100}} {
 		n, name := size.addresses, fmt.Sprintf("%d-on-%d", size.addresses, size.nodes)
 		a := testAgent(nil)
-		w, p, now := newWorld("node-1"), newPlan("node-1", time.Second, 0), time.Unix(1_000_000, 0)
+		w, p, now := newWorld("node-1"), newPlan("node-1", time.Second, 0, false), time.Unix(1_000_000, 0)
 		a.see(w, &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 1}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"10.0.0.0/16"}}})
 		a.see(w, &v1beta1.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 1}})
 		a.see(w, &v1beta1.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 1}})

@@ -64,7 +64,7 @@ func TestPasswords(t *testing.T) {
 // A node that is to lose what it announces says so for a while, then withdraws; one that is to keep it again announces as before.
 func TestDrain(t *testing.T) {
 	a := testAgent(nil)
-	w, p, now := routed(a), newPlan("node-1", 10*time.Second, 0), time.Unix(1_000_000, 0)
+	w, p, now := routed(a), newPlan("node-1", 10*time.Second, 0, false), time.Unix(1_000_000, 0)
 	decide := func() string {
 		p.decide(w, w.view(), now)
 		switch {

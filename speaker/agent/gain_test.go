@@ -29,7 +29,7 @@ func TestGains(t *testing.T) {
 		"NewLost":  {"the node that was to be the first is gone: it takes nothing when it returns", "192.0.2.7=node-2,node-1", announce.Gone, true, CauseNew, learned, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, p := newWorld("node-1"), newPlan("node-1", 0, 0)
+			w, p := newWorld("node-1"), newPlan("node-1", 0, 0, false)
 			w.putService(k, kube.Service{Namespace: "ns", Name: "web", Shown: []netip.Addr{a}, Announcers: tc.record})
 			w.gossip.Peers = map[string]Peer{"node-2": {Presence: tc.presence, Missed: missed}}
 			w.since = learned

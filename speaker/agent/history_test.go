@@ -26,7 +26,7 @@ import (
 // changed, the plan is what a decision about everything comes to.
 func TestHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := history{T: t, a: testAgent(nil), w: newWorld("node-1"), p: newPlan("node-1", time.Second, time.Minute), now: time.Unix(1_000_000, 0), routes: map[netip.Prefix]announce.Route{}}
+		h := history{T: t, a: testAgent(nil), w: newWorld("node-1"), p: newPlan("node-1", time.Second, time.Minute, false), now: time.Unix(1_000_000, 0), routes: map[netip.Prefix]announce.Route{}}
 		h.a.YieldCordoned = true
 		h.begin()
 		for range rapid.IntRange(1, 40).Draw(t, "decisions") {

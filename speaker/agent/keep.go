@@ -14,9 +14,12 @@ import (
 // know. One goroutine owns it.
 type keeping struct {
 	// long is for how long a node that has handed over an address may still have connections of it; 0: nothing is kept.
-	long    time.Duration
+	long time.Duration
+	// ping: echo requests for the addresses that this node carries are answered.
+	ping    bool
 	holders map[netip.Addr]*holders
 	to      map[netip.Addr]pass
+	own     map[netip.Addr]bool
 	// What settle last made of to: all of it, and when the first of it ends, which is zero if nothing does. It is nil when that has changed.
 	made *announce.Passing
 	ends time.Time
@@ -38,11 +41,12 @@ type pass struct {
 // decide notes what was decided about an address.
 func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []announce.Announcement, sharers []*announce.Service, now time.Time) {
 	switch {
-	case k.long == 0:
+	case k.long == 0 && !k.ping:
 		return
 	case len(sharers) == 0:
 		delete(k.holders, a)
 		k.drop(a)
+		k.answer(a, false)
 		return
 	}
 	h := k.holders[a]
@@ -54,7 +58,8 @@ func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []ann
 		k.holders[a] = h
 	}
 	h.become(announce.Carriers(w.config(), nodes, of, sharers), now.Add(k.long))
-	if p := h.pass(w, nodes, a, now); p.To.IsValid() {
+	k.answer(a, k.ping && !w.ipvs && slices.Contains(h.carriers, w.self)) // kernels with kube-proxy in mode ipvs have all addresses, and answer
+	if p := h.pass(w, nodes, a, now); k.long > 0 && p.To.IsValid() {
 		if k.to[a] != p {
 			k.to[a], k.made = p, nil
 		}
@@ -67,6 +72,16 @@ func (k *keeping) drop(a netip.Addr) {
 	if _, had := k.to[a]; had {
 		delete(k.to, a)
 		k.made = nil
+	}
+}
+
+// answer notes whether echo requests for an address are answered.
+func (k *keeping) answer(a netip.Addr, yes bool) {
+	if k.own[a] == yes {
+		return
+	}
+	if k.own[a], k.made = yes, nil; !yes {
+		delete(k.own, a)
 	}
 }
 
@@ -141,6 +156,7 @@ func (k *keeping) settle() {
 		k.ends = earliest(k.ends, p.Until)
 	}
 	slices.SortFunc(k.made.Passes, announce.Pass.Compare)
+	k.made.Own = slices.SortedFunc(maps.Keys(k.own), netip.Addr.Compare)
 }
 
 // expire ends what is over, and reports whether anything was.
@@ -163,9 +179,9 @@ func (k *keeping) lapse() time.Time {
 	return k.ends
 }
 
-// passing returns what this node passes on; nil where nothing is kept.
+// passing returns what this node does with packets that are not for kube-proxy; nil if that is nothing.
 func (k *keeping) passing() *announce.Passing {
-	if k.long == 0 {
+	if k.long == 0 && !k.ping {
 		return nil
 	}
 	k.settle()

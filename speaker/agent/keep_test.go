@@ -26,7 +26,7 @@ type keeper struct {
 
 // newKeeper returns that of a node among some, which have the addresses 192.0.2.1, .2, … and 2001:db8::1, and so on.
 func newKeeper(self string, names ...string) *keeper {
-	k := &keeper{keeping: &newPlan(self, 0, time.Hour).keeping, w: newWorld(self), addr: netip.MustParseAddr("192.0.2.100")}
+	k := &keeper{keeping: &newPlan(self, 0, time.Hour, false).keeping, w: newWorld(self), addr: netip.MustParseAddr("192.0.2.100")}
 	k.w.links = []link.Link{{Name: "eth0", Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}}}
 	for i, n := range names {
 		k.w.nodes[n] = kube.Node{Name: n, Addresses: []netip.Addr{
@@ -120,6 +120,32 @@ func TestKeeping(t *testing.T) {
 				t.Errorf("%s: it lapses at %s, want %s", tc.reason, next, tc.until)
 			}
 		})
+	}
+}
+
+// TestPing: a node answers for what traffic comes in for by it.
+func TestPing(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	k := newKeeper("node-2", "node-1", "node-2")
+	k.long, k.ping = 0, true
+	for i, step := range []struct {
+		do   func()
+		want bool
+	}{
+		{func() { k.by(at, "node-1") }, false},
+		{func() { k.by(at, "node-2") }, true},
+		{func() { k.by(at, "node-1", "node-2") }, true},
+		{func() { k.w.ipvs = true; k.by(at, "node-2") }, false},
+		{func() { k.w.ipvs = false; k.by(at, "node-2") }, true},
+		{func() { k.by(at, "node-1") }, false},
+		{func() { k.by(at, "node-2") }, true},
+		{func() { k.by(at) }, false},
+	} {
+		step.do()
+		got := k.passing()
+		if answers := slices.Contains(got.Own, k.addr); answers != step.want || len(got.Passes) > 0 {
+			t.Errorf("step %d: %+v, want it answered: %t", i, got, step.want)
+		}
 	}
 }
 

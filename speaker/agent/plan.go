@@ -31,9 +31,9 @@ type plan struct {
 	gains  []Gain
 }
 
-func newPlan(self string, drain, keep time.Duration) *plan {
+func newPlan(self string, drain, keep time.Duration, ping bool) *plan {
 	return &plan{
-		keeping: keeping{long: keep, holders: map[netip.Addr]*holders{}, to: map[netip.Addr]pass{}},
+		keeping: keeping{long: keep, ping: ping, holders: map[netip.Addr]*holders{}, to: map[netip.Addr]pass{}, own: map[netip.Addr]bool{}},
 		routing: routing{table: announce.NewRoutes(self), drain: drain},
 		self:    self, of: map[netip.Addr][]announce.Announcement{}, yields: map[netip.Addr]time.Time{},
 	}

@@ -51,7 +51,7 @@ func TestYield(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			p, now := newPlan("node-1", time.Second, 0), time.Unix(1, 0)
+			p, now := newPlan("node-1", time.Second, 0, false), time.Unix(1, 0)
 			for i, s := range tc.steps {
 				now = now.Add(s.after)
 				before, had := p.tasks.of(vip)

@@ -40,12 +40,14 @@ func routes(s *config.Snapshot, a netip.Addr, svc *Service, n *Node) bool {
 	})
 }
 
-// Passing is all that a node passes on. Nothing in it is to be changed.
+// Passing is what a node does with packets that are not for kube-proxy. Nothing in it is to be changed.
 type Passing struct {
 	// Passes are sorted, one for each address.
 	Passes []Pass
 	// Hops is how many nodes a packet is passed on to at most.
 	Hops int
+	// Own are the addresses whose echo requests (ping) this node answers, sorted.
+	Own []netip.Addr
 }
 
 // A Pass says to which node a packet is passed on that belongs to a connection which this node does not know.

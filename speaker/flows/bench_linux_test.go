@@ -107,14 +107,14 @@ func BenchmarkSet(b *testing.B) {
 						passes[i] = announce.Pass{Addr: netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i % 250)}), To: s.address("b"), Until: now.Add(time.Hour)}
 					}
 					c := change{add: passes}
-					if err := k.apply(c, now); err != nil {
+					if err := k.apply(c, change{}, now); err != nil {
 						return err
 					}
 					c = change{}
 					for _, p := range passes {
 						c.remove = append(c.remove, p.Addr)
 					}
-					if err := k.apply(c, now); err != nil {
+					if err := k.apply(c, change{}, now); err != nil {
 						return err
 					}
 				}

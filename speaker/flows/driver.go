@@ -3,7 +3,6 @@ package flows
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -54,10 +53,10 @@ type order struct {
 
 // kernel is one family's table.
 type kernel interface {
-	// prepare makes the table, with rules for so many hops, and returns what entries it has.
-	prepare(hops int, now time.Time) (table, error)
-	// apply makes a change, all or nothing.
-	apply(c change, now time.Time) error
+	// prepare makes the table, with rules for so many hops, and returns what entries it has: the next nodes, and the own addresses.
+	prepare(hops int, now time.Time) (next, own table, err error)
+	// apply makes changes of both, all or nothing.
+	apply(next, own change, now time.Time) error
 	// remove deletes the table.
 	remove() error
 	// packets counts what was passed on since prepare; false if the table is not there.
@@ -104,8 +103,8 @@ var families = []config.Family{config.IPv4, config.IPv6}
 type half struct {
 	kernel kernel
 
-	is   table
-	left map[netip.Addr]bool
+	next, own table
+	left      map[netip.Addr]bool
 	// hops that the table is prepared for; 0 before the first time.
 	hops int
 }
@@ -160,13 +159,18 @@ func look(halves map[config.Family]*half) {
 func converge(halves map[config.Family]*half, want *announce.Passing, now time.Time) error {
 	var failed error
 	for _, f := range families {
-		var passes []announce.Pass
+		part := announce.Passing{Hops: min(max(want.Hops, 1), MaxHops)}
 		for _, p := range want.Passes {
 			if config.FamilyOf(p.Addr) == f {
-				passes = append(passes, p)
+				part.Passes = append(part.Passes, p)
 			}
 		}
-		if err := halves[f].converge(passes, min(max(want.Hops, 1), MaxHops), now); err != nil {
+		for _, a := range want.Own {
+			if config.FamilyOf(a) == f {
+				part.Own = append(part.Own, a)
+			}
+		}
+		if err := halves[f].converge(&part, now); err != nil {
 			failed = join(failed, err)
 		}
 	}
@@ -182,54 +186,66 @@ func join(a, b error) error {
 }
 
 // converge makes the table as it is desired. Where that fails, the table may have been removed: it is tried again with another.
-func (h *half) converge(want []announce.Pass, hops int, now time.Time) error {
-	err := h.change(want, hops, now)
+func (h *half) converge(want *announce.Passing, now time.Time) error {
+	err := h.change(want, now)
 	if err != nil && h.hops == gone {
-		err = h.change(want, hops, now)
+		err = h.change(want, now)
 	}
 	return err
 }
 
-func (h *half) change(want []announce.Pass, hops int, now time.Time) error {
-	if h.hops != hops {
-		is, err := h.kernel.prepare(hops, now)
+func (h *half) change(want *announce.Passing, now time.Time) error {
+	if h.hops != want.Hops {
+		next, own, err := h.kernel.prepare(want.Hops, now)
 		if err != nil {
 			return err
 		}
 		if h.hops == 0 {
 			h.left = map[netip.Addr]bool{}
-			for a := range is {
+			for a := range next {
 				h.left[a] = true
 			}
 		}
-		h.is, h.hops = is, hops
+		h.next, h.own, h.hops = next, own, want.Hops
 	}
-	maps.DeleteFunc(h.is, func(_ netip.Addr, e entry) bool { return !e.until.After(now) })
-	if c := h.is.diff(want, h.left, now); len(c.remove)+len(c.add) > 0 {
-		if err := h.kernel.apply(c, now); err != nil {
+	h.next.expire(now)
+	h.own.expire(now)
+	next, own := h.next.diff(want.Passes, h.left, now), h.own.diff(leased(want.Own), nil, now)
+	if !next.empty() || !own.empty() {
+		if err := h.kernel.apply(next, own, now); err != nil {
 			h.hops = gone
 			return err
 		}
-		h.is.apply(c)
+		h.next.apply(next)
+		h.own.apply(own)
 	}
-	for _, p := range want {
+	for _, p := range want.Passes {
 		delete(h.left, p.Addr)
 	}
 	return nil
+}
+
+// leased are entries of addresses that stand for themselves.
+func leased(own []netip.Addr) []announce.Pass {
+	out := make([]announce.Pass, len(own))
+	for i, a := range own {
+		out[i] = announce.Pass{Addr: a, To: a}
+	}
+	return out
 }
 
 // note has Observed say what is so.
 func (d *Driver) note(halves map[config.Family]*half, err error) {
 	now := Observed{Error: err}
 	for _, h := range halves {
-		now.Addresses += len(h.is)
+		now.Addresses += len(h.next)
 	}
 	before := d.observed.Swap(&now)
 	if text(before.Error) == text(now.Error) && before.Addresses == now.Addresses {
 		return
 	}
 	if err != nil && text(before.Error) != text(err) {
-		d.log.Error(err, "open connections are not kept when an address moves")
+		d.log.Error(err, "could not change nftables: open connections are not kept, and pings are not answered")
 	}
 	d.changed()
 }
@@ -241,10 +257,10 @@ func text(err error) string {
 	return err.Error()
 }
 
-// end removes the tables that have no entries.
+// end removes the tables that pass nothing on.
 func (d *Driver) end(halves map[config.Family]*half) error {
 	for _, f := range families {
-		if h := halves[f]; h.hops > 0 && len(h.is) == 0 {
+		if h := halves[f]; h.hops > 0 && len(h.next) == 0 {
 			if err := h.kernel.remove(); err != nil {
 				d.log.Info("could not remove the table of nftables", "family", f, "reason", err.Error())
 			}

@@ -35,18 +35,19 @@ const (
 
 // protocol is what differs between the families.
 type protocol struct {
-	family      nftables.TableFamily
-	typ         nftables.SetDatatype
-	destination uint32 // offsets in the header of the network layer
-	length      uint32
-	hops        uint32
-	icmp        byte
-	errors      []byte // types of ICMP that concern a connection, as they must reach whoever has it
+	family nftables.TableFamily
+	typ    nftables.SetDatatype
+	// Offsets in the header of the network layer, and the length of an address.
+	source, destination, hops, length uint32
+	// icmp is the protocol's number; request and reply are its types of an echo, and errors those that concern a connection, as they
+	// must reach whoever has it.
+	icmp, request, reply byte
+	errors               []byte
 }
 
 var protocols = map[config.Family]protocol{
-	config.IPv4: {nftables.TableFamilyIPv4, nftables.TypeIPAddr, 16, 4, 8, unix.IPPROTO_ICMP, []byte{3}},
-	config.IPv6: {nftables.TableFamilyIPv6, nftables.TypeIP6Addr, 24, 16, 7, unix.IPPROTO_ICMPV6, []byte{1, 2}},
+	config.IPv4: {nftables.TableFamilyIPv4, nftables.TypeIPAddr, 12, 16, 8, 4, unix.IPPROTO_ICMP, 8, 0, []byte{3}},
+	config.IPv6: {nftables.TableFamilyIPv6, nftables.TypeIP6Addr, 8, 24, 7, 16, unix.IPPROTO_ICMPV6, 128, 129, []byte{1, 2}},
 }
 
 // netfilter is a table of the kernel.
@@ -55,13 +56,16 @@ type netfilter struct {
 
 	conn  *nftables.Conn
 	table *nftables.Table
-	next  *nftables.Set
+	// next is a map from an address to the next node, and own a set, as a map from an address to itself.
+	next, own *nftables.Set
 }
 
 func newKernel(f config.Family) kernel {
 	p := protocols[f]
 	k := &netfilter{protocol: p, conn: &nftables.Conn{}, table: &nftables.Table{Family: p.family, Name: name}}
-	k.next = &nftables.Set{Table: k.table, Name: "next", IsMap: true, HasTimeout: true, KeyType: p.typ, DataType: p.typ}
+	// With numbers of their own, which the library would count without a lock.
+	k.next = &nftables.Set{ID: 1, Table: k.table, Name: "next", IsMap: true, HasTimeout: true, KeyType: p.typ, DataType: p.typ}
+	k.own = &nftables.Set{ID: 2, Table: k.table, Name: "own", IsMap: true, HasTimeout: true, KeyType: p.typ, DataType: p.typ}
 	return k
 }
 
@@ -70,24 +74,30 @@ func (k *netfilter) chain(name string) *nftables.Chain {
 }
 
 // prepare makes the table, or takes over the one that is there. Its entries stay, and no packet sees half of it.
-func (k *netfilter) prepare(hops int, now time.Time) (table, error) {
+func (k *netfilter) prepare(hops int, now time.Time) (next, own table, err error) {
 	at := nftables.ChainPriority(priority)
 	prerouting := k.chain("prerouting")
 	prerouting.Type, prerouting.Hooknum, prerouting.Priority = nftables.ChainTypeFilter, nftables.ChainHookPrerouting, &at
-	unknown, pass, stray := k.chain("unknown"), k.chain("pass"), k.chain("stray")
+	unknown, pass, stray, echo := k.chain("unknown"), k.chain("pass"), k.chain("stray"), k.chain("echo")
 	k.conn.AddTable(k.table)
-	for _, c := range []*nftables.Chain{prerouting, unknown, pass, stray} {
+	for _, c := range []*nftables.Chain{prerouting, unknown, pass, stray, echo} {
 		k.conn.AddChain(c)
 		k.conn.FlushChain(c)
 	}
-	if err := k.conn.AddSet(k.next, nil); err != nil {
-		return nil, err
+	for _, m := range []*nftables.Set{k.next, k.own} {
+		if err := k.conn.AddSet(m, nil); err != nil {
+			return nil, nil, err
+		}
 	}
 	rules := map[*nftables.Chain][][]expr.Any{
-		prerouting: {slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.moved(), verdict(expr.VerdictJump, unknown.Name))},
-		unknown:    k.telling(pass.Name, stray.Name),
-		pass:       {slices.Concat(k.ttl(expr.CmpOpLte, strayFloor+hops), verdict(expr.VerdictGoto, stray.Name))},
-		stray:      append(k.passing(strayFloor, hops), verdict(expr.VerdictDrop, "")),
+		prerouting: {
+			slices.Concat(is(k.icmp), masked(0, 0xff, expr.CmpOpEq, k.request), k.in(k.own), verdict(expr.VerdictGoto, echo.Name)),
+			slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.in(k.next), verdict(expr.VerdictJump, unknown.Name)),
+		},
+		echo:    k.answering(),
+		unknown: k.telling(pass.Name, stray.Name),
+		pass:    {slices.Concat(k.ttl(expr.CmpOpLte, strayFloor+hops), verdict(expr.VerdictGoto, stray.Name))},
+		stray:   append(k.passing(strayFloor, hops), verdict(expr.VerdictDrop, "")),
 	}
 	rules[pass] = append(rules[pass], k.passing(unknownFloor, hops)...)
 	for c, all := range rules {
@@ -96,21 +106,28 @@ func (k *netfilter) prepare(hops int, now time.Time) (table, error) {
 		}
 	}
 	if err := k.conn.Flush(); err != nil {
-		return nil, k.explain(err)
+		return nil, nil, k.explain(err)
 	}
-	all, err := k.conn.GetSetElements(k.next)
+	if next, err = k.read(k.next, now); err == nil {
+		own, err = k.read(k.own, now)
+	}
+	return next, own, err
+}
+
+func (k *netfilter) read(m *nftables.Set, now time.Time) (table, error) {
+	all, err := k.conn.GetSetElements(m)
 	if err != nil {
 		return nil, k.explain(err)
 	}
-	is := table{}
+	out := table{}
 	for _, e := range all {
 		from, ok1 := netip.AddrFromSlice(e.Key)
-		next, ok2 := netip.AddrFromSlice(e.Val)
+		to, ok2 := netip.AddrFromSlice(e.Val)
 		if ok1 && ok2 {
-			is[from] = entry{next, now.Add(e.Expires)}
+			out[from] = entry{to, now.Add(e.Expires)}
 		}
 	}
-	return is, nil
+	return out, nil
 }
 
 // explain says what is missing, in words of those who can mend it.
@@ -159,8 +176,47 @@ func (k *netfilter) passing(floor, hops int) [][]expr.Any {
 		lower = append(lower, &expr.Immediate{Register: register, Data: []byte{most}},
 			&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1})
 	}
-	return [][]expr.Any{lower, slices.Concat(k.ttl(expr.CmpOpGt, floor), k.lookup(),
+	return [][]expr.Any{lower, slices.Concat(k.ttl(expr.CmpOpGt, floor), k.lookup(k.next),
 		[]expr.Any{&expr.Counter{}, &expr.Dup{RegAddr: register}}, verdict(expr.VerdictDrop, ""))}
+}
+
+// pings is how many echo requests are answered in a second, of all addresses together.
+const pings = 1000
+
+// answering are the rules that make a reply of an echo request (RFC 792, RFC 4443), and send it to who has asked. To exchange the addresses
+// leaves all checksums as they are.
+func (k *netfilter) answering() [][]expr.Any {
+	most := byte(64 + 1) // the way through dup takes one
+	load := func(register, offset uint32) expr.Any {
+		return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: k.length}
+	}
+	store := func(register, offset uint32) expr.Any {
+		return &expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: k.length}
+	}
+	answer := []expr.Any{
+		&expr.Immediate{Register: register, Data: []byte{k.reply, 0}},
+		&expr.Payload{
+			OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseTransportHeader, Len: 2,
+			CsumType: expr.CsumTypeInet, CsumOffset: 2,
+		},
+	}
+	if k.family == nftables.TableFamilyIPv4 {
+		answer = append(answer, &expr.Immediate{Register: register, Data: []byte{most, k.icmp}}, &expr.Payload{
+			OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 2,
+			CsumType: expr.CsumTypeInet, CsumOffset: 10,
+		})
+	} else {
+		answer = append(answer, &expr.Immediate{Register: register, Data: []byte{most}},
+			&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1})
+	}
+	const other = register + 1
+	answer = append(answer, load(register, k.source), load(other, k.destination), store(other, k.source), store(register, k.destination),
+		&expr.Dup{RegAddr: register})
+	return [][]expr.Any{
+		append([]expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: pings, Unit: expr.LimitTimeSecond, Burst: pings / 10, Over: true}},
+			verdict(expr.VerdictDrop, "")...),
+		append(answer, verdict(expr.VerdictDrop, "")...),
+	}
 }
 
 // ttl matches packets by their TTL, or hop limit.
@@ -171,18 +227,18 @@ func (k *netfilter) ttl(op expr.CmpOp, n int) []expr.Any {
 	}
 }
 
-// lookup loads the next node for a packet's destination; a packet that there is none for does not match.
-func (k *netfilter) lookup() []expr.Any {
+// lookup loads what a map has for a packet's destination; a packet that there is nothing for does not match.
+func (k *netfilter) lookup(m *nftables.Set) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.destination, Len: k.length},
-		&expr.Lookup{SourceRegister: register, DestRegister: register, IsDestRegSet: true, SetName: k.next.Name, SetID: k.next.ID},
+		&expr.Lookup{SourceRegister: register, DestRegister: register, IsDestRegSet: true, SetName: m.Name, SetID: m.ID},
 	}
 }
 
-// moved matches packets that there is a next node for. It compares, though a lookup would do: nft does not show a lookup alone, and who
+// in matches packets whose destination is in a map. It compares, though a lookup would do: nft does not show a lookup alone, and who
 // saves and restores its rules would lose it.
-func (k *netfilter) moved() []expr.Any {
-	return append(k.lookup(), &expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: make([]byte, k.length)})
+func (k *netfilter) in(m *nftables.Set) []expr.Any {
+	return append(k.lookup(m), &expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: make([]byte, k.length)})
 }
 
 // state matches packets by what conntrack makes of them.
@@ -225,13 +281,24 @@ func verdict(kind expr.VerdictKind, chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
 }
 
-func (k *netfilter) apply(c change, now time.Time) error {
+func (k *netfilter) apply(next, own change, now time.Time) error {
+	if err := errors.Join(k.add(k.next, next, now), k.add(k.own, own, now)); err != nil {
+		return err
+	}
+	if err := k.conn.Flush(); err != nil {
+		return k.explain(err)
+	}
+	return nil
+}
+
+// add adds a change of a map to the transaction.
+func (k *netfilter) add(m *nftables.Set, c change, now time.Time) error {
 	elements := make([]nftables.SetElement, 0, len(c.remove)+len(c.add))
 	for _, a := range c.remove {
 		elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
 	}
 	for some := range slices.Chunk(elements, batch) {
-		if err := k.conn.SetDeleteElements(k.next, some); err != nil {
+		if err := k.conn.SetDeleteElements(m, some); err != nil {
 			return err
 		}
 	}
@@ -240,12 +307,9 @@ func (k *netfilter) apply(c change, now time.Time) error {
 		elements = append(elements, nftables.SetElement{Key: p.Addr.AsSlice(), Val: p.To.AsSlice(), Timeout: max(p.Until.Sub(now), time.Millisecond)})
 	}
 	for some := range slices.Chunk(elements, batch) {
-		if err := k.conn.SetAddElements(k.next, some); err != nil {
+		if err := k.conn.SetAddElements(m, some); err != nil {
 			return err
 		}
-	}
-	if err := k.conn.Flush(); err != nil {
-		return k.explain(err)
 	}
 	return nil
 }

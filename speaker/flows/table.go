@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,6 +25,13 @@ type table map[netip.Addr]entry
 type change struct {
 	remove []netip.Addr
 	add    []announce.Pass
+}
+
+func (c change) empty() bool { return len(c.remove)+len(c.add) == 0 }
+
+// expire notes what the kernel has removed by itself.
+func (t table) expire(now time.Time) {
+	maps.DeleteFunc(t, func(_ netip.Addr, e entry) bool { return !e.until.After(now) })
 }
 
 // diff returns how to get to what is desired. What the kernel has from a former process, and nothing is desired of, is in left: it

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +59,9 @@ func TestDiff(t *testing.T) {
 
 // fake is a kernel that refuses what the real one does: to remove what is not there, to add what is there, and everything while broken.
 type fake struct {
+	mu     sync.Mutex
 	has    map[netip.Addr]entry
+	own    table
 	hops   int
 	broken error
 	there  bool
@@ -67,16 +71,23 @@ func (f *fake) expire(now time.Time) {
 	maps.DeleteFunc(f.has, func(_ netip.Addr, e entry) bool { return !e.until.After(now) })
 }
 
-func (f *fake) prepare(hops int, now time.Time) (table, error) {
+func (f *fake) prepare(hops int, now time.Time) (next, own table, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.broken != nil {
-		return nil, f.broken
+		return nil, nil, f.broken
 	}
 	f.expire(now)
+	if f.own == nil {
+		f.own = table{}
+	}
 	f.there, f.hops = true, hops
-	return maps.Clone(f.has), nil
+	return maps.Clone(f.has), maps.Clone(f.own), nil
 }
 
-func (f *fake) apply(c change, now time.Time) error {
+func (f *fake) apply(c, own change, now time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.broken != nil {
 		return f.broken
 	}
@@ -98,11 +109,36 @@ func (f *fake) apply(c change, now time.Time) error {
 		after[p.Addr] = entry{p.To, p.Until}
 	}
 	f.has = after
+	f.own.apply(own)
 	return nil
 }
 
-func (f *fake) remove() error           { f.there, f.has = false, map[netip.Addr]entry{}; return nil }
-func (f *fake) packets() (uint64, bool) { return 0, f.there }
+func (f *fake) remove() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.there, f.has, f.own = false, map[netip.Addr]entry{}, table{}
+	return nil
+}
+
+func (f *fake) packets() (uint64, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return 0, f.there
+}
+
+// breaks has it fail from now on; nil: no more.
+func (f *fake) breaks(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken = err
+}
+
+// entries returns what it has.
+func (f *fake) entries() (next, own table) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.has), maps.Clone(f.own)
+}
 
 // TestConverge has a table converge to whatever is desired, with restarts and a kernel that fails at times, at random.
 func TestConverge(t *testing.T) {
@@ -137,14 +173,14 @@ func TestConverge(t *testing.T) {
 				}
 			}
 			hops := rapid.IntRange(1, 2).Draw(t, "hops")
-			if err := h.converge(want, hops, now); err != nil {
+			if err := h.converge(&announce.Passing{Passes: want, Hops: hops}, now); err != nil {
 				if k.broken == nil {
 					t.Fatal(err)
 				}
 				continue
 			}
 			if !k.there { // nobody has looked, and there was nothing to change
-				if c := h.is.diff(want, h.left, now); len(c.add)+len(c.remove) > 0 {
+				if c := h.next.diff(want, h.left, now); len(c.add)+len(c.remove) > 0 {
 					t.Fatalf("there is no table, and this to be done: %v", c)
 				}
 				continue
@@ -174,47 +210,52 @@ func TestConverge(t *testing.T) {
 // entries is removed at the end.
 func TestDriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kernels := map[config.Family]*fake{config.IPv4: {has: map[netip.Addr]entry{}}, config.IPv6: {has: map[netip.Addr]entry{}}}
-		changes := 0
-		d := New(logr.Discard(), func() { changes++ })
-		d.open = func(f config.Family) kernel { return kernels[f] }
+		four, six := &fake{has: table{}}, &fake{has: table{}}
+		var changes atomic.Int64
+		d := New(logr.Discard(), func() { changes.Add(1) })
+		d.open = func(f config.Family) kernel { return map[config.Family]kernel{config.IPv4: four, config.IPv6: six}[f] }
 		stop := start(t, d)
 		v4, v6 := announce.Pass{Addr: addr, To: nodeA}, announce.Pass{Addr: addr6, To: netip.MustParseAddr("2001:db8::1")}
 		began := time.Now()
-		d.Set(&announce.Passing{Passes: []announce.Pass{v4}, Hops: 1})
-		if kernels[config.IPv4].has[addr].to != nodeA || time.Since(began) != 0 {
-			t.Errorf("after Set, which took %s, the kernel has %v", time.Since(began), kernels[config.IPv4].has)
+		d.Set(&announce.Passing{Passes: []announce.Pass{v4}, Hops: 1, Own: []netip.Addr{addr6}})
+		if _, own := six.entries(); len(own) != 1 || own[addr6].until != began.Add(lease) {
+			t.Errorf("own addresses are %v", own)
+		}
+		if next, _ := four.entries(); next[addr].to != nodeA || time.Since(began) != 0 {
+			t.Errorf("after Set, which took %s, the kernel has %v", time.Since(began), next)
 		}
 		time.Sleep(3 * lease)
-		if now := time.Now(); !kernels[config.IPv4].has[addr].until.After(now) {
+		if next, _ := four.entries(); !next[addr].until.After(time.Now()) {
 			t.Error("the lease was not renewed")
 		}
-		_ = kernels[config.IPv4].remove() // by another program
+		_ = four.remove() // by another program
 		time.Sleep(2 * renewal)
-		if _, there := kernels[config.IPv4].has[addr]; !there {
+		if next, _ := four.entries(); len(next) != 1 {
 			t.Error("a table that was removed was not made again")
 		}
-		kernels[config.IPv4].broken = errors.New("broken")
+		four.breaks(errors.New("broken"))
 		d.Set(&announce.Passing{Passes: []announce.Pass{v6}, Hops: 1})
-		if o := d.Observed(); o.Error == nil || kernels[config.IPv6].has[addr6].to != v6.To {
-			t.Errorf("a family that fails keeps the other from its work: %v, %v", o, kernels[config.IPv6].has)
+		if next, _ := six.entries(); d.Observed().Error == nil || next[addr6].to != v6.To {
+			t.Errorf("a family that fails keeps the other from its work: %v, %v", d.Observed(), next)
 		}
-		kernels[config.IPv6].broken = errors.New("broken")
+		six.breaks(errors.New("broken"))
 		d.Set(&announce.Passing{Passes: []announce.Pass{v6}, Hops: 2})
 		if o := d.Observed(); text(o.Error) != "broken" {
 			t.Errorf("both fail alike, and it says %q", text(o.Error))
 		}
-		kernels[config.IPv4].broken, kernels[config.IPv6].broken = nil, nil
+		four.breaks(nil)
+		six.breaks(nil)
 		time.Sleep(2 * retry)
-		if o := d.Observed(); o.Error != nil || o.Addresses != 1 || len(kernels[config.IPv4].has) != 0 {
-			t.Errorf("after a failure that is over: %v, %v", o, kernels[config.IPv4].has)
+		if next, _ := four.entries(); d.Observed().Error != nil || d.Observed().Addresses != 1 || len(next) != 0 {
+			t.Errorf("after a failure that is over: %v, %v", d.Observed(), next)
 		}
-		if changes == 0 {
+		if changes.Load() == 0 {
 			t.Error("nobody was told of a change")
 		}
 		stop()
-		if kernels[config.IPv4].there || !kernels[config.IPv6].there {
-			t.Errorf("at the end there are tables: IPv4 without entries %t, IPv6 with one %t", kernels[config.IPv4].there, kernels[config.IPv6].there)
+		_, there4 := four.packets()
+		if _, there6 := six.packets(); there4 || !there6 {
+			t.Errorf("at the end there are tables: IPv4 without entries %t, IPv6 with one %t", there4, there6)
 		}
 		began = time.Now()
 		d.Set(&announce.Passing{})

@@ -20,6 +20,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/vishvananda/netns"
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
@@ -407,4 +410,75 @@ func TestQUIC(t *testing.T) {
 		s.answers(after, initial, "b")
 		s.answers(after, short, "b")
 	})
+}
+
+// TestPing: the node that has an address answers echo requests, others do not, and no more than so many.
+func TestPing(t *testing.T) {
+	each(t, func(t *testing.T, s *segment) {
+		for _, host := range nodes { // no interface has the address, as in a cluster
+			s.run(host, "ip addr flush dev lo")
+			s.run(host, "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+		}
+		s.move("a")
+		if n := s.ping(1, 56); n > 0 {
+			t.Fatal("without the table it is answered, and this test would prove nothing")
+		}
+		s.drivers["a"].Set(&announce.Passing{Own: []netip.Addr{s.service()}})
+		for _, size := range []int{56, 57, 1400} { // a checksum is over pairs of bytes
+			if n := s.ping(3, size); n != 3 {
+				t.Errorf("%d of 3 requests of %d bytes are answered", n, size)
+			}
+		}
+		if n := s.ping(3000, 56); n < pings/20 || n > 3*pings/2 {
+			t.Errorf("%d of 3000 requests are answered in less than a second, want some %d", n, pings)
+		}
+		s.drivers["a"].Set(&announce.Passing{})
+		if n := s.ping(1, 56); n > 0 {
+			t.Error("an address that is not here any more is answered")
+		}
+	})
+}
+
+// ping sends echo requests, and counts the replies that come from the Service with what was sent.
+func (s *segment) ping(n, size int) (received int) {
+	s.Helper()
+	network, local, number, request, reply := "ip4:icmp", "0.0.0.0", 1, icmp.Type(ipv4.ICMPTypeEcho), icmp.Type(ipv4.ICMPTypeEchoReply)
+	if s.v6 {
+		network, local, number, request, reply = "ip6:ipv6-icmp", "::", 58, ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
+	}
+	s.must(<-s.inside("client", func() error {
+		c, err := icmp.ListenPacket(network, local)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		data := bytes.Repeat([]byte("x"), size)
+		text, err := (&icmp.Message{Type: request, Body: &icmp.Echo{ID: 7, Data: data}}).Marshal(nil)
+		if err != nil {
+			return err
+		}
+		to := &net.IPAddr{IP: s.service().AsSlice()}
+		for range n {
+			if _, err := c.WriteTo(text, to); err != nil {
+				return err
+			}
+		}
+		b := make([]byte, 2000)
+		for received < n {
+			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			got, from, err := c.ReadFrom(b)
+			if err != nil {
+				return nil // no more come
+			}
+			m, err := icmp.ParseMessage(number, b[:got])
+			if err != nil {
+				return err
+			}
+			if e, ok := m.Body.(*icmp.Echo); ok && m.Type == reply && e.ID == 7 && bytes.Equal(e.Data, data) && from.String() == to.String() {
+				received++
+			}
+		}
+		return nil
+	}))
+	return received
 }

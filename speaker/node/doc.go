@@ -23,6 +23,8 @@ type Options struct {
 	BGPDrain time.Duration
 	// KeepConnections is for how long a node that has handed over an address goes on serving connections that are open; 0: they are not kept.
 	KeepConnections time.Duration
+	// AnswerPing: echo requests for the addresses that this node announces are answered.
+	AnswerPing bool
 	// RestartGrace is how long a speaker may be away until others take over, and ShutdownDelay how long to go on at most when stopped.
 	RestartGrace, ShutdownDelay time.Duration
 	// Addresses of what is served by HTTP; "0" for none.

@@ -74,7 +74,7 @@ type speaker struct {
 	// bgp has sessions with routers, and bfd finds out whether they can be reached.
 	bgp *bgp.Driver
 	bfd *bfd.Driver
-	// flows passes packets on of connections that other nodes have; nil where connections are not kept.
+	// flows passes packets on of connections that other nodes have, and answers pings; nil where it is to do neither.
 	flows *flows.Driver
 	// reached are the peers that BFD reaches. Its goroutine owns it.
 	reached map[string]bool
@@ -153,12 +153,12 @@ func (s *speaker) wire() error {
 	})
 	s.bgp = bgp.New(bgp.Options{Log: s.log.WithName("bgp"), Changed: s.detect})
 	s.bfd = bfd.New(bfd.Options{Log: s.log.WithName("bfd"), Changed: s.detected})
-	if s.KeepConnections > 0 {
+	if s.KeepConnections > 0 || s.AnswerPing {
 		s.flows = flows.New(s.log.WithName("flows"), s.report)
 	}
 	s.talking, s.routing, s.detecting = newPart(s.gossip.Run), newPart(s.bgp.Run), newPart(s.bfd.Run)
 	s.agent = agent.New(agent.Options{
-		Node: s.Node, Class: s.Class, IgnoreExclude: s.IgnoreExclude, YieldCordoned: s.YieldCordoned, Drain: s.BGPDrain, KeepConnections: s.KeepConnections,
+		Node: s.Node, Class: s.Class, IgnoreExclude: s.IgnoreExclude, YieldCordoned: s.YieldCordoned, Drain: s.BGPDrain, KeepConnections: s.KeepConnections, AnswerPing: s.AnswerPing,
 		Namespace: s.Namespace, Service: s.Service,
 		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Ask: s.gossip.Ask, Duplicate: func(node string) {
 			s.duplicates.Add(1)
@@ -227,7 +227,7 @@ func (s *speaker) observed() (announced []netip.Addr, errs map[string]string) {
 
 // kept returns how open connections are kept; nil where they are not to be.
 func (s *speaker) kept() *status.Kept {
-	if s.flows == nil {
+	if s.KeepConnections == 0 {
 		return nil
 	}
 	return &status.Kept{Error: s.flows.Observed().Error}

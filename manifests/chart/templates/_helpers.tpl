@@ -18,16 +18,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* The flags of a component, as a JSON list. */}}
 {{- define "fairlead.args" -}}
-{{- $args := list -}}
+{{- $args := list (printf "--log-level=%s" .root.Values.logLevel) -}}
 {{- with .root.Values.loadBalancerClass }}{{ $args = append $args (printf "--load-balancer-class=%s" .) }}{{ end -}}
 {{- if not .root.Values.classless }}{{ $args = append $args "--classless=false" }}{{ end -}}
-{{- with .root.Values.logLevel }}{{ $args = append $args (printf "--log-level=%s" .) }}{{ end -}}
 {{- if .root.Values.prometheus.certificateSecret }}{{ $args = append $args "--metrics-cert-dir=/certificates" }}{{ end -}}
 {{- if eq .name "controller" }}
 {{- if not .root.Values.controller.markLostNodes }}{{ $args = append $args "--mark-lost-nodes=false" }}{{ end -}}
 {{- end }}
 {{- if eq .name "speaker" }}
 {{- if .root.Values.speaker.ignoreExcludeLB }}{{ $args = append $args "--ignore-exclude-lb" }}{{ end -}}
+{{- if .root.Values.speaker.answerPing }}{{ $args = append $args "--answer-ping" }}{{ end -}}
 {{- with .root.Values.speaker.keepConnectionsFor }}{{ $args = append $args (printf "--keep-connections-for=%s" .) }}{{ end -}}
 {{- if .root.Values.speaker.yieldCordoned }}{{ $args = append $args "--yield-cordoned" }}{{ end -}}
 {{- end }}
