@@ -113,7 +113,7 @@ func TestKeeping(t *testing.T) {
 			if !slices.Equal(got.Passes, want) {
 				t.Errorf("%s: %v, want %v", tc.reason, got, want)
 			}
-			if k.passing() != k.passing() {
+			if again := k.passing(); again != k.passing() {
 				t.Error("nothing has changed, and it is another")
 			}
 			if next := k.lapse(); !next.Equal(tc.until) {

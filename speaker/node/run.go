@@ -158,7 +158,8 @@ func (s *speaker) wire() error {
 	}
 	s.talking, s.routing, s.detecting = newPart(s.gossip.Run), newPart(s.bgp.Run), newPart(s.bfd.Run)
 	s.agent = agent.New(agent.Options{
-		Node: s.Node, Class: s.Class, IgnoreExclude: s.IgnoreExclude, YieldCordoned: s.YieldCordoned, Drain: s.BGPDrain, KeepConnections: s.KeepConnections, AnswerPing: s.AnswerPing,
+		Node: s.Node, Class: s.Class, IgnoreExclude: s.IgnoreExclude, YieldCordoned: s.YieldCordoned, Drain: s.BGPDrain,
+		KeepConnections: s.KeepConnections, AnswerPing: s.AnswerPing,
 		Namespace: s.Namespace, Service: s.Service,
 		Log: s.log.WithName("agent"), Apply: s.apply, Seen: s.writer.Seen, Ask: s.gossip.Ask, Duplicate: func(node string) {
 			s.duplicates.Add(1)
