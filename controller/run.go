@@ -64,7 +64,7 @@ func run(ctx context.Context, o options) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("synced", kube.Synced(mgr)); err != nil {
+	if err := mgr.AddReadyzCheck("synced", kube.Checked(mgr.GetLogger(), "synced", kube.Synced(mgr))); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

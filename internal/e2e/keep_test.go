@@ -2,11 +2,11 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,10 +170,14 @@ func TestBGPKeepConnections(t *testing.T) {
 	if out, err := s.Host(lab.FarClient).Command(t.Context(), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", routed4).CombinedOutput(); err != nil {
 		t.Errorf("ping from behind the routers: %v\n%s", err, out)
 	}
-	h, err := measure.Hold(t.Context(), 100, 100*ms, func(ctx context.Context) (net.Conn, error) {
-		return s.Host(lab.FarClient).DialContext(ctx, "tcp", net.JoinHostPort(routed4, "80"))
-	})
-	s.must(err)
+	hold := func() *measure.Held {
+		h, err := measure.Hold(t.Context(), 100, 100*ms, func(ctx context.Context) (net.Conn, error) {
+			return s.Host(lab.FarClient).DialContext(ctx, "tcp", net.JoinHostPort(routed4, "80"))
+		})
+		s.must(err)
+		return h
+	}
+	h := hold()
 	s.afterwards("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")
 	pages := s.fetchingFar(func() {
 		for _, node := range []string{"node-1", "node-2"} {
@@ -190,6 +194,27 @@ func TestBGPKeepConnections(t *testing.T) {
 		t.Errorf("%d of 100 connections lost, first: %v", len(lost), lost[0])
 	}
 	if cut := slices.DeleteFunc(pages, func(a measure.Attempt) bool { return !a.Cut() }); len(cut) > 0 {
-		t.Errorf("%d pages were cut, first: %v", len(cut), errors.Join(cut[0].Err))
+		t.Errorf("%d pages were cut, first: %v", len(cut), cut[0].Err)
 	}
+
+	// A node that dies takes the connections with it that it carried, and no other. The pods are elsewhere.
+	s.kubectl("patch", "deployment", "web", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"node-3"}}}}}`)
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	time.Sleep(2 * second) // kube-proxy knows
+	h = hold()
+	out, err := s.Host("node-1").Command(t.Context(), "conntrack", "-L", "-p", "tcp", "-d", routed4, "--state", "ESTABLISHED").Output()
+	s.must(err)
+	carried := strings.Count(string(out), "dst="+routed4+" ")
+	replug := sync.OnceFunc(func() { s.check(s.ReplugCable("node-1")) })
+	t.Cleanup(replug)
+	s.must(s.PullCable("node-1"))
+	time.Sleep(8 * second) // longer than a connection waits for a page
+	lost := h.Stop()
+	replug()
+	t.Logf("of 100 connections node-1 carried %d, and %d were lost with it", carried, len(lost))
+	if len(lost) > carried || carried == 0 || carried == 100 {
+		t.Errorf("%d connections were lost with a node that carried %d, first: %v", len(lost), carried, lost[0])
+	}
+	s.within(60*second, "it comes back", s.forwards(routed4+"/32", all...))
+	s.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
 }

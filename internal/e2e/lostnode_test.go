@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/controller/outage"
 	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
 // rotation is until when requests may fail that are sent to a pod of a node whose cable was pulled; Kubernetes alone takes 40 to 50 seconds. Later
@@ -105,6 +107,60 @@ func TestLostNode(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWrongAlarm: a node that the others cannot reach, and the API server can, is taken for lost. Its kubelet makes its pods ready again,
+// and they are marked again later each time; when the others reach it again, all is well.
+func TestWrongAlarm(t *testing.T) {
+	const cutFor = 45 * second // marked at once, after 10 seconds, and after 20 more
+	s := tell(t, shared)
+	s.base = lastBase
+	s.apply(pool("main", "172.30.0.100-172.30.0.103") + advertised(`nodeSelectors: [{matchLabels: {kubernetes.io/hostname: node-1}}]`) + web(3) + service("web", "", ""))
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	s.within(60*second, "a pod on each node", func() error {
+		if ready := s.podsReady(); len(ready) != 3 {
+			return fmt.Errorf("ready are %v", ready)
+		}
+		return nil
+	})
+	const node = "node-3"
+	others := lab.NodeAddrs(1).V4.String() + ", " + lab.NodeAddrs(2).V4.String()
+	nft := func(args string) {
+		if out, err := s.Host(node).Command(context.Background(), "nft", args).CombinedOutput(); err != nil {
+			s.Errorf("nft %s: %v\n%s", args, err, out)
+		}
+	}
+	mend := sync.OnceFunc(func() { nft("delete table ip cut") })
+	nft("add table ip cut; add chain ip cut in { type filter hook prerouting priority -300; }; add rule ip cut in ip saddr { " + others + " } drop; " +
+		"add chain ip cut out { type filter hook output priority -300; }; add rule ip cut out ip daddr { " + others + " } drop")
+	t.Cleanup(mend)
+	marks, longest := 0, time.Duration(0)
+	since := time.Time{} // when its pod was marked; zero while it is ready
+	for began := time.Now(); time.Since(began) < cutFor; time.Sleep(50 * ms) {
+		switch ready := s.podsReady()[node]; {
+		case !ready && since.IsZero():
+			marks++
+			since = time.Now()
+		case ready && !since.IsZero():
+			longest, since = max(longest, time.Since(since)), time.Time{}
+		}
+	}
+	t.Logf("marked %d times in %s, for %s at most", marks, cutFor, longest)
+	if marks < 2 || marks > 4 || longest > 15*second || longest == 0 {
+		t.Errorf("marked %d times in %s, for %s at most; want 2 to 4 times, and its kubelet to mend that within 15 seconds", marks, cutFor, longest)
+	}
+	if ready := s.podsReady(); !ready["node-1"] || !ready["node-2"] {
+		t.Errorf("one node cannot have others marked, and ready are %v", ready)
+	}
+	mend()
+	all := func() error {
+		if ready := s.podsReady(); len(ready) != 3 {
+			return fmt.Errorf("ready are %v", ready)
+		}
+		return nil
+	}
+	s.within(20*second, "all ready again", all)
+	s.stays(5*second, "and they stay so", all)
 }
 
 // podsReady are the nodes on which a pod of the web server is ready.

@@ -3,35 +3,17 @@ package kube
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"runtime"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
-
-// Logger returns a logger that writes JSON lines, and has the Kubernetes
-// libraries use it. The level is debug, info, warn or error.
-func Logger(w io.Writer, level string) (logr.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return logr.Logger{}, fmt.Errorf("--log-level %q: want debug, info, warn or error", level)
-	}
-	log := logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
-	ctrl.SetLogger(log)
-	klog.SetLogger(log.WithName("client"))
-	return log, nil
-}
 
 // ManagerOptions are what the binaries choose for their manager.
 type ManagerOptions struct {

@@ -183,10 +183,11 @@ func (s *speaker) wire() error {
 			return err
 		}
 	}
-	if err := s.mgr.AddHealthzCheck("deciding", func(r *http.Request) error { return s.agent.Alive(r.Context()) }); err != nil {
+	alive := func(r *http.Request) error { return s.agent.Alive(r.Context()) }
+	if err := s.mgr.AddHealthzCheck("deciding", kube.Checked(s.log, "deciding", alive)); err != nil {
 		return err
 	}
-	return s.mgr.AddReadyzCheck("announcing", s.ready)
+	return s.mgr.AddReadyzCheck("announcing", kube.Checked(s.log, "announcing", s.ready))
 }
 
 // apply hands a decision to those who act upon it.
