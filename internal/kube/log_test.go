@@ -20,10 +20,10 @@ func TestChecked(t *testing.T) {
 		return a
 	}})}).WithValues("node", "n")
 	var err error
-	check := Checked(log, "announcing", func(r *http.Request) error { return err })
+	check := Checked(log, "announcing", func(*http.Request) error { return err })
 	for _, e := range []error{nil, errors.New("a"), errors.New("a"), errors.New("b"), nil, nil} {
 		err = e
-		if got := check(nil); got != e {
+		if got := check(nil); !errors.Is(got, e) {
 			t.Errorf("%v, want %v", got, e)
 		}
 		if e != nil {
