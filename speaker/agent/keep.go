@@ -58,8 +58,9 @@ func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []ann
 		k.holders[a] = h
 	}
 	h.become(announce.Carriers(w.config(), nodes, of, sharers), now.Add(k.long))
-	k.answer(a, k.ping && !w.ipvs && slices.Contains(h.carriers, w.self)) // kernels with kube-proxy in mode ipvs have all addresses, and answer
-	if p := h.pass(w, nodes, a, now); k.long > 0 && p.To.IsValid() {
+	// With kube-proxy in mode ipvs the kernel has all addresses, and answers; whether conntrack has its connections depends on a sysctl.
+	k.answer(a, k.ping && !w.ipvs && slices.Contains(h.carriers, w.self))
+	if p := h.pass(w, nodes, a, now); k.long > 0 && !w.ipvs && p.To.IsValid() {
 		if k.to[a] != p {
 			k.to[a], k.made = p, nil
 		}

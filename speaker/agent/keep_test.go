@@ -97,6 +97,7 @@ func TestKeeping(t *testing.T) {
 			k.by(at, "node-2")
 		}, none, time.Time{}},
 		"IPv6": {"each family its own", func(k *keeper) { k.addr = netip.MustParseAddr("2001:db8::100"); k.by(at, "node-1"); k.by(at, "node-2") }, "2001:db8::1", end},
+		"IPVS": {"conntrack may not know what ipvs does", func(k *keeper) { k.w.ipvs = true; k.by(at, "node-1"); k.by(at, "node-2") }, none, time.Time{}},
 		"Off":  {"nothing is kept", func(k *keeper) { k.long = 0; k.by(at, "node-1"); k.by(at, "node-2") }, none, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
