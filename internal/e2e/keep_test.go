@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -41,11 +39,11 @@ func (s *story) keeping() {
 	})
 }
 
-// pings has the client ping addresses, which the nodes that announce them answer.
-func (s *story) pings(addresses ...string) {
+// pings has a host ping addresses, which the nodes that announce them answer.
+func (s *story) pings(from string, addresses ...string) {
 	s.Helper()
 	for _, a := range addresses {
-		out, err := s.Host(lab.Client).Command(s.Context(), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", a).CombinedOutput()
+		out, err := s.Host(from).Command(s.Context(), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", a).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), " 3 received") {
 			s.Errorf("ping of %s: %v\n%s", a, err, out)
 		}
@@ -60,7 +58,7 @@ func TestKeepConnections(t *testing.T) {
 		service("web", "", "ipFamilyPolicy: RequireDualStack"))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	s.keeping()
-	s.pings(s.both()...)
+	s.pings(lab.Client, s.both()...)
 	label := func(node string, how string) { s.kubectl("label", "node", node, corev1.LabelNodeExcludeBalancers+how) }
 	for _, tc := range []struct {
 		name     string
@@ -110,7 +108,7 @@ func TestKeepConnections(t *testing.T) {
 				})
 				time.Sleep(3 * second)
 			})
-			s.pings(s.both()...)
+			s.pings(lab.Client, s.both()...)
 			for a, p := range pages {
 				if all := p.stop(); len(all.Failed()) > 0 {
 					s.Errorf("%d of %d pages of %s failed, first: %v", len(all.Failed()), len(all), a, all.Failed()[0].Err)
@@ -167,17 +165,8 @@ func TestBGPKeepConnections(t *testing.T) {
 	s.keeping()
 	all := s.Nodes()
 	s.within(30*second, "announced", s.forwards(routed4+"/32", all...))
-	if out, err := s.Host(lab.FarClient).Command(t.Context(), "ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", routed4).CombinedOutput(); err != nil {
-		t.Errorf("ping from behind the routers: %v\n%s", err, out)
-	}
-	hold := func() *measure.Held {
-		h, err := measure.Hold(t.Context(), 100, 100*ms, func(ctx context.Context) (net.Conn, error) {
-			return s.Host(lab.FarClient).DialContext(ctx, "tcp", net.JoinHostPort(routed4, "80"))
-		})
-		s.must(err)
-		return h
-	}
-	h := hold()
+	s.pings(lab.FarClient, routed4)
+	h := s.hold(lab.FarClient, routed4, 100)
 	s.afterwards("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")
 	pages := s.fetchingFar(func() {
 		for _, node := range []string{"node-1", "node-2"} {
@@ -201,7 +190,7 @@ func TestBGPKeepConnections(t *testing.T) {
 	s.kubectl("patch", "deployment", "web", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"node-3"}}}}}`)
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	time.Sleep(2 * second) // kube-proxy knows
-	h = hold()
+	h = s.hold(lab.FarClient, routed4, 100)
 	out, err := s.Host("node-1").Command(t.Context(), "conntrack", "-L", "-p", "tcp", "-d", routed4, "--state", "ESTABLISHED").Output()
 	s.must(err)
 	carried := strings.Count(string(out), "dst="+routed4+" ")

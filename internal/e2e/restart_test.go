@@ -45,16 +45,22 @@ func TestSpeakersRestarted(t *testing.T) {
 	)
 }
 
+// hold opens connections from a host, and uses each every 0.1 s.
+func (s *story) hold(from, address string, n int) *measure.Held {
+	s.Helper()
+	h, err := measure.Hold(s.Context(), n, 100*ms, func(ctx context.Context) (net.Conn, error) {
+		return s.Host(from).DialContext(ctx, "tcp", net.JoinHostPort(address, "80"))
+	})
+	s.must(err)
+	return h
+}
+
 // held keeps connections open to each address while something is done, and fails if any is lost.
 func (s *story) held(n int, do func()) {
 	s.Helper()
 	var all []*measure.Held
 	for _, address := range s.both() {
-		h, err := measure.Hold(s.Context(), n, 100*ms, func(ctx context.Context) (net.Conn, error) {
-			return s.Host(lab.Client).DialContext(ctx, "tcp", net.JoinHostPort(address, "80"))
-		})
-		s.must(err)
-		all = append(all, h)
+		all = append(all, s.hold(lab.Client, address, n))
 	}
 	do()
 	for _, h := range all {

@@ -162,20 +162,7 @@ func (k *netfilter) telling(pass, stray string) [][]expr.Any {
 
 // passing are the rules that pass a packet on: its TTL is lowered, never raised; a copy goes to the next node, and the packet ends.
 func (k *netfilter) passing(floor, hops int) [][]expr.Any {
-	most := byte(floor + hops)
-	lower := k.ttl(expr.CmpOpGt, floor+hops)
-	if k.family == nftables.TableFamilyIPv4 { // the checksum is over 16 bits
-		lower = append(lower,
-			&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 2},
-			&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 2, Mask: []byte{0, 0xff}, Xor: []byte{most, 0}},
-			&expr.Payload{
-				OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 2,
-				CsumType: expr.CsumTypeInet, CsumOffset: 10,
-			})
-	} else {
-		lower = append(lower, &expr.Immediate{Register: register, Data: []byte{most}},
-			&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1})
-	}
+	lower := append(k.ttl(expr.CmpOpGt, floor+hops), k.setTTL(floor+hops)...)
 	return [][]expr.Any{lower, slices.Concat(k.ttl(expr.CmpOpGt, floor), k.lookup(k.next),
 		[]expr.Any{&expr.Counter{}, &expr.Dup{RegAddr: register}}, verdict(expr.VerdictDrop, ""))}
 }
@@ -186,7 +173,7 @@ const pings = 1000
 // answering are the rules that make a reply of an echo request (RFC 792, RFC 4443), and send it to who has asked. To exchange the addresses
 // leaves all checksums as they are.
 func (k *netfilter) answering() [][]expr.Any {
-	most := byte(64 + 1) // the way through dup takes one
+	const ttl = 64 + 1 // the way through dup takes one
 	load := func(register, offset uint32) expr.Any {
 		return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: k.length}
 	}
@@ -200,15 +187,7 @@ func (k *netfilter) answering() [][]expr.Any {
 			CsumType: expr.CsumTypeInet, CsumOffset: 2,
 		},
 	}
-	if k.family == nftables.TableFamilyIPv4 {
-		answer = append(answer, &expr.Immediate{Register: register, Data: []byte{most, k.icmp}}, &expr.Payload{
-			OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 2,
-			CsumType: expr.CsumTypeInet, CsumOffset: 10,
-		})
-	} else {
-		answer = append(answer, &expr.Immediate{Register: register, Data: []byte{most}},
-			&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1})
-	}
+	answer = append(answer, k.setTTL(ttl)...)
 	const other = register + 1
 	answer = append(answer, load(register, k.source), load(other, k.destination), store(other, k.source), store(register, k.destination),
 		&expr.Dup{RegAddr: register})
@@ -225,6 +204,21 @@ func (k *netfilter) ttl(op expr.CmpOp, n int) []expr.Any {
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1},
 		&expr.Cmp{Op: op, Register: register, Data: []byte{byte(n)}},
 	}
+}
+
+// setTTL writes the TTL, or hop limit, of a packet.
+func (k *netfilter) setTTL(n int) []expr.Any {
+	field := expr.Payload{Base: expr.PayloadBaseNetworkHeader, Offset: k.hops, Len: 1}
+	if k.family == nftables.TableFamilyIPv6 {
+		write := field
+		write.OperationType, write.SourceRegister = expr.PayloadWrite, register
+		return []expr.Any{&expr.Immediate{Register: register, Data: []byte{byte(n)}}, &write}
+	}
+	field.Len = 2 // with the protocol, as the checksum is over 16 bits
+	read, write := field, field
+	read.DestRegister = register
+	write.OperationType, write.SourceRegister, write.CsumType, write.CsumOffset = expr.PayloadWrite, register, expr.CsumTypeInet, 10
+	return []expr.Any{&read, &expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 2, Mask: []byte{0, 0xff}, Xor: []byte{byte(n), 0}}, &write}
 }
 
 // lookup loads what a map has for a packet's destination; a packet that there is nothing for does not match.
