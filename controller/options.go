@@ -22,6 +22,7 @@ type options struct {
 	leaderElect    bool
 	election       kube.Timing
 	markLostNodes  bool
+	rebalanceAfter time.Duration
 	logLevel       string
 }
 
@@ -49,6 +50,8 @@ func parse(args []string, env func(string) string, usage io.Writer) (options, er
 		"a leader that cannot renew for so long gives up; it writes nothing from then on")
 	f.DurationVar(&o.election.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "time between two tries to renew or to take over")
 	f.BoolVar(&o.markLostNodes, "mark-lost-nodes", true, "take the pods of a node that most speakers report lost out of rotation, by marking them not ready")
+	f.DurationVar(&o.rebalanceAfter, "rebalance-after", 0, "have all nodes announce about as many addresses by layer 2 again, once nodes and speakers "+
+		"have been the same for so long; only while all speakers keep connections; 0 for never")
 	f.StringVar(&o.logLevel, "log-level", "info", "least `level` to log: debug, info, warn or error")
 	printVersion := version.Flag(f)
 	if err := f.Parse(args); err != nil {
@@ -71,6 +74,9 @@ func (o *options) validate() error {
 	if e := o.election; e.RetryPeriod <= 0 || e.RenewDeadline < 2*e.RetryPeriod || e.LeaseDuration <= e.RenewDeadline {
 		errs = append(errs, fmt.Errorf("--leader-elect-retry-period %s must be more than 0, --leader-elect-renew-deadline %s at least twice that,"+
 			" and --leader-elect-lease-duration %s longer", e.RetryPeriod, e.RenewDeadline, e.LeaseDuration))
+	}
+	if o.rebalanceAfter != 0 && o.rebalanceAfter < time.Second {
+		errs = append(errs, fmt.Errorf("--rebalance-after %s must be 0, or a second at least", o.rebalanceAfter))
 	}
 	return errors.Join(errs...)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/fairlead-lb/fairlead/controller/peerstatus"
 	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/controller/poolstatus"
+	"github.com/fairlead-lb/fairlead/controller/rebalance"
 	"github.com/fairlead-lb/fairlead/controller/totals"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	fairleadmetrics "github.com/fairlead-lb/fairlead/internal/metrics"
@@ -102,6 +103,9 @@ func assemble(mgr ctrl.Manager, o options, tenure *kube.Tenure) error {
 		setups = append(setups, (&outage.Reconciler{
 			Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Class: o.class, Recorder: recorder, Metrics: fairleadmetrics.NewOutages(metrics.Registry),
 		}).SetupWithManager)
+	}
+	if o.rebalanceAfter > 0 {
+		setups = append(setups, (&rebalance.Reconciler{Client: mgr.GetClient(), Class: o.class, After: o.rebalanceAfter}).SetupWithManager)
 	}
 	for _, setup := range setups {
 		if err := setup(mgr); err != nil {

@@ -152,6 +152,7 @@ func TestSame(t *testing.T) {
 		"Protect":         {[]string{"protect.enabled=true"}, []string{"protect"}, 38},
 		"AnswerPing":      {[]string{"speaker.answerPing=true"}, []string{"answer-ping"}, 30},
 		"KeepConnections": {[]string{`speaker.keepConnectionsFor="1h"`}, []string{"keep-connections"}, 30},
+		"Rebalance":       {[]string{`controller.rebalanceAfter="5m"`}, []string{"rebalance"}, 30},
 		"KeepLostNodes":   {[]string{"controller.markLostNodes=false"}, []string{"keep-lost-nodes"}, 28},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,16 +39,22 @@ func (r *Reconciler) SetupWithManager(mgr manager.Manager) error {
 	return builder.ControllerManagedBy(mgr).Named("place").
 		Watches(&v1beta1.IPAddressPool{}, one, spec).
 		Watches(&v1beta1.L2Advertisement{}, one, spec).
-		Watches(&corev1.Node{}, one, builder.WithPredicates(differs(func(o client.Object) any {
-			n, _ := o.(*corev1.Node)
-			return kube.NodeOf(n)
-		}))).
-		Watches(&v1beta1.SpeakerStatus{}, one, builder.WithPredicates(differs(func(o client.Object) any {
-			s, _ := o.(*v1beta1.SpeakerStatus)
-			return []any{ready(s), announce.LinksOf(s)}
-		}))).
+		Watches(&corev1.Node{}, one, builder.WithPredicates(NodeChanged)).
+		Watches(&v1beta1.SpeakerStatus{}, one, builder.WithPredicates(SpeakerChanged)).
 		Complete(r)
 }
+
+// NodeChanged and SpeakerChanged let updates through that change what Nodes and KeepsConnections return.
+var (
+	NodeChanged = differs(func(o client.Object) any {
+		n, _ := o.(*corev1.Node)
+		return kube.NodeOf(n)
+	})
+	SpeakerChanged = differs(func(o client.Object) any {
+		s, _ := o.(*v1beta1.SpeakerStatus)
+		return []any{ready(s), keeps(s), announce.LinksOf(s)}
+	})
+)
 
 // differs lets an update through if what is read of the object is another than before.
 func differs(read func(client.Object) any) predicate.Predicate {

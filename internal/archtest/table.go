@@ -41,7 +41,7 @@ var Table = []Rule{
 		Package: "controller",
 		Ours: []string{
 			"controller/assign", "controller/conditions", "controller/gossipkey", "controller/outage", "controller/peerstatus", "controller/place",
-			"controller/poolstatus", "controller/totals", "internal/kube", "internal/metrics", "internal/version",
+			"controller/poolstatus", "controller/rebalance", "controller/totals", "internal/kube", "internal/metrics", "internal/version",
 		},
 		Never: sockets,
 	},
@@ -56,6 +56,7 @@ var Table = []Rule{
 	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},
 	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config", "controller/outage", "internal/kube"}, Never: sockets},
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube"}, Never: sockets},
+	{Package: "controller/rebalance", Ours: []string{"api/v1beta1", "config", "controller/place", "internal/kube", "speaker/announce"}, Never: sockets},
 	{Package: "controller/totals", Ours: []string{"api/v1beta1", "controller/conditions", "internal/kube", "internal/metrics"}, Never: sockets},
 
 	// The speaker: it never assigns. The agent decides and knows no driver; node joins them.

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/fairlead-lb/fairlead/controller/assign"
+	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/ipam"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
@@ -138,7 +139,7 @@ func (x *Change) announcers(before, then *view, svc *corev1.Service) bool {
 		default:
 			x.What = "moves"
 			connections := "break"
-			if before.keepsConnections() {
+			if place.KeepsConnections(before.Speakers.Items) {
 				connections = "go on"
 			}
 			moves = append(moves, fmt.Sprintf("%s from %s to %s: open connections %s", a, was.Node, is.Node, connections))

@@ -6,20 +6,15 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/internal/kube"
+	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -43,108 +38,23 @@ type Move struct {
 	From    string `json:"from"`
 	To      string `json:"to"`
 
-	key  announce.Key
-	addr netip.Addr
+	move announce.Move
 }
 
-// balance is what each node announces, while moves are being chosen.
-type balance struct {
-	*view
-
-	at map[string][]netip.Addr // sorted, by node
-	// stuck are pairs of nodes between which nothing can be moved.
-	stuck map[[2]string]bool
-}
-
-// Rebalance chooses moves, as few as there can be, from the node with the most to the one with the fewest that may announce an address as
-// well, until the numbers differ by one.
+// Rebalance chooses so many moves at most, as few as there can be.
 func (c *Cluster) Rebalance(most int) Rebalance {
-	b := &balance{view: c.view(), at: map[string][]netip.Addr{}, stuck: map[[2]string]bool{}}
-	for i := range b.nodes {
-		if n := &b.nodes[i]; n.Ready && !n.Excluded && !n.Retiring && !n.NetworkUnavailable {
-			b.at[n.Name] = nil
-		}
-	}
-	for _, a := range slices.SortedFunc(maps.Keys(b.sharers), netip.Addr.Compare) {
-		for _, x := range announce.At(b.snapshot, b.nodes, a, b.sharers[a]) {
-			if x.Node != "" {
-				b.at[x.Node] = append(b.at[x.Node], a)
-				break
-			}
-		}
-	}
-	out := Rebalance{Before: b.counts(), Moves: []Move{}, Kept: c.keepsConnections()}
+	v := c.view()
+	b := announce.NewBalance(v.snapshot, v.nodes, v.sharers, nil)
+	out := Rebalance{Before: b.Counts(), Moves: []Move{}, Kept: place.KeepsConnections(c.Speakers.Items)}
 	for len(out.Moves) < most {
-		m, ok := b.next()
+		m, ok := b.Next()
 		if !ok {
 			break
 		}
-		out.Moves = append(out.Moves, m)
+		out.Moves = append(out.Moves, Move{Service: m.Service.String(), Address: m.Address.String(), From: m.From, To: m.To, move: m})
 	}
-	out.After = b.counts()
+	out.After = b.Counts()
 	return out
-}
-
-func (b *balance) counts() map[string]int {
-	out := map[string]int{}
-	for n, all := range b.at {
-		out[n] = len(all)
-	}
-	return out
-}
-
-// next makes the next move; false if there is none.
-func (b *balance) next() (Move, bool) {
-	byCount := slices.SortedFunc(maps.Keys(b.at), func(x, y string) int {
-		if d := len(b.at[y]) - len(b.at[x]); d != 0 {
-			return d
-		}
-		return strings.Compare(x, y)
-	})
-	for _, from := range byCount {
-		for _, to := range slices.Backward(byCount) {
-			if len(b.at[from])-len(b.at[to]) < 2 {
-				break
-			}
-			if b.stuck[[2]string{from, to}] {
-				continue
-			}
-			for i, a := range b.at[from] {
-				if !b.may(a, from, to) {
-					continue
-				}
-				b.at[from] = slices.Delete(b.at[from], i, i+1)
-				b.at[to] = append(b.at[to], a)
-				k := b.sharers[a][0].Key
-				return Move{Service: k.String(), Address: a.String(), From: from, To: to, key: k, addr: a}, true
-			}
-			b.stuck[[2]string{from, to}] = true
-		}
-	}
-	return Move{}, false
-}
-
-// may reports whether a node would announce an address if it were recorded first, and was moved by nothing yet.
-func (b *balance) may(a netip.Addr, from, to string) bool {
-	sharers := slices.Clone(b.sharers[a])
-	first := *sharers[0]
-	first.Record = maps.Clone(first.Record)
-	if first.Record == nil {
-		first.Record = map[netip.Addr][]string{}
-	}
-	if r := first.Record[a]; len(r) > 0 && r[0] != from {
-		return false // it moves already
-	}
-	first.Record[a] = []string{to, from}
-	sharers[0] = &first
-	return slices.ContainsFunc(announce.At(b.snapshot, b.nodes, a, sharers), func(x announce.Announcement) bool { return x.Node == to })
-}
-
-// keepsConnections reports whether all speakers say that connections that are open go on when an address moves.
-func (c *Cluster) keepsConnections() bool {
-	return len(c.Speakers.Items) > 0 && !slices.ContainsFunc(c.Speakers.Items, func(s v1beta1.SpeakerStatus) bool {
-		return !meta.IsStatusConditionTrue(s.Status.Conditions, v1beta1.ConditionKeepsConnections)
-	})
 }
 
 // pause is how long to wait between two moves: the former announcer answers until it sees the other do so.
@@ -171,25 +81,14 @@ func (r Rebalance) do(ctx context.Context, c client.Client) error {
 func (m *Move) do(ctx context.Context, c client.Client) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		var svc corev1.Service
-		if err := c.Get(ctx, client.ObjectKey{Namespace: m.key.Namespace, Name: m.key.Name}, &svc); err != nil {
+		if err := c.Get(ctx, client.ObjectKey{Namespace: m.move.Service.Namespace, Name: m.move.Service.Name}, &svc); err != nil {
 			return client.IgnoreNotFound(err)
 		}
-		s := kube.ServiceOf(&svc)
-		record := s.Record()
-		if r := record[m.addr]; !slices.Contains(s.Shown, m.addr) || len(r) > 0 && r[0] != m.From {
-			return nil
-		}
-		if record == nil {
-			record = map[netip.Addr][]string{}
-		}
-		record[m.addr] = []string{m.To, m.From}
 		before := svc.DeepCopy()
-		kube.Annotate(&svc, kube.AnnotationAnnouncers, kube.AnnouncersText(record))
-		err := c.Patch(ctx, &svc, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-		if apierrors.IsNotFound(err) {
+		if !place.Move(&svc, m.move) {
 			return nil
 		}
-		return err
+		return client.IgnoreNotFound(c.Patch(ctx, &svc, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
 	})
 }
 

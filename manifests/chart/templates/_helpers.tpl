@@ -24,6 +24,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .root.Values.prometheus.certificateSecret }}{{ $args = append $args "--metrics-cert-dir=/certificates" }}{{ end -}}
 {{- if eq .name "controller" }}
 {{- if not .root.Values.controller.markLostNodes }}{{ $args = append $args "--mark-lost-nodes=false" }}{{ end -}}
+{{- with .root.Values.controller.rebalanceAfter }}{{ $args = append $args (printf "--rebalance-after=%s" .) }}{{ end -}}
 {{- end }}
 {{- if eq .name "speaker" }}
 {{- if .root.Values.speaker.ignoreExcludeLB }}{{ $args = append $args "--ignore-exclude-lb" }}{{ end -}}
