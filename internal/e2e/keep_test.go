@@ -116,11 +116,27 @@ func TestKeepConnections(t *testing.T) {
 			}
 		})
 	}
-	s.Run("Rebalanced", func(t *testing.T) { s.in(t).rebalanced() })
+	s.Run("Rebalanced", func(t *testing.T) {
+		s := s.in(t)
+		s.rebalanced(func() {
+			status, out, errs := plugin{s, s.Kubeconfig()}.run("rebalance", "--yes")
+			if status != 0 || !strings.Contains(out, "2 addresses move.") || strings.Contains(out, "break") {
+				s.Errorf("rebalance ends with %d: %s%s", status, out, errs)
+			}
+		})
+	})
+	s.Run("RebalancedByController", func(t *testing.T) {
+		s := s.in(t)
+		s.afterwards("-n", lab.Namespace, "rollout", "undo", "deployment/controller")
+		s.kubectl("-n", lab.Namespace, "patch", "deployment", "controller", "--type=json", "-p", `[
+			{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--rebalance-after=15s"}]`)
+		s.must(s.RolledOut(s.Context(), "deployment/controller"))
+		s.rebalanced(func() {})
+	})
 }
 
-// rebalanced has one node announce everything, as the other was away, and evens that out.
-func (s *story) rebalanced() {
+// rebalanced has one node announce everything, as the other was away, and sees that evened out.
+func (s *story) rebalanced(do func()) {
 	s.Helper()
 	label := func(how string) { s.kubectl("label", "node", "node-2", corev1.LabelNodeExcludeBalancers+how) }
 	s.apply(service("second", "", "") + service("third", "", ""))
@@ -139,11 +155,8 @@ func (s *story) rebalanced() {
 	s.settled()
 	before := s.announcers()
 	s.held(50, func() {
-		status, out, errs := plugin{s, s.Kubeconfig()}.run("rebalance", "--yes")
-		if status != 0 || !strings.Contains(out, "2 addresses move.") || strings.Contains(out, "break") {
-			s.Errorf("rebalance ends with %d: %s%s", status, out, errs)
-		}
-		s.within(10*second, "half of them moved", func() error {
+		do()
+		s.within(40*second, "half of them moved", func() error {
 			moved := 0
 			for a, node := range s.announcers() {
 				if before[a] != node {
