@@ -60,12 +60,15 @@ func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []ann
 	h.become(announce.Carriers(w.config(), nodes, of, sharers), now.Add(k.long))
 	// With kube-proxy in mode ipvs the kernel has all addresses, and answers; whether conntrack has its connections depends on a sysctl.
 	k.answer(a, k.ping && !w.ipvs && slices.Contains(h.carriers, w.self))
-	if p := h.pass(w, nodes, a, now); k.long > 0 && !w.ipvs && p.To.IsValid() {
-		if k.to[a] != p {
-			k.to[a], k.made = p, nil
-		}
-	} else {
+	var p pass
+	if k.long > 0 && !w.ipvs {
+		p = h.pass(w, nodes, a, now)
+	}
+	switch {
+	case !p.To.IsValid():
 		k.drop(a)
+	case k.to[a] != p:
+		k.to[a], k.made = p, nil
 	}
 }
 

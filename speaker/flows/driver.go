@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -70,14 +71,19 @@ func New(log logr.Logger, changed func()) *Driver {
 	return d
 }
 
-// Set replaces what is to be passed on. It returns when the kernel does so, or after a while: an address is announced here only
-// then, or its first packets would be refused. What is set is not to be changed. One goroutine may call it.
+// Set replaces what is desired. Where other packets are to be passed on than before, it returns when the kernel does so, or after a
+// while: an address is announced here only then, or its first packets would be refused. What is set is not to be changed. One
+// goroutine may call it.
 func (d *Driver) Set(want *announce.Passing) {
-	if before := d.desired.Get(); before != nil && before.Passing == want {
+	before := d.desired.Get()
+	if before != nil && before.Passing == want {
 		return
 	}
 	o := order{want, make(chan struct{})}
 	d.desired.Set(o)
+	if before != nil && slices.Equal(before.Passes, want.Passes) {
+		return
+	}
 	select {
 	case <-o.done:
 	case <-time.After(patience):

@@ -385,6 +385,9 @@ func TestExpires(t *testing.T) {
 			t.Errorf("at the end of the time, answered by %q (%v), want RST", got, err)
 		}
 		d.Set(&announce.Passing{Hops: 1}) // look again
+		for end := time.Now().Add(10 * time.Second); d.Observed().Addresses > 0 && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
 		s.stop["b"]()
 		if err := exec.Command("nft", "-v").Run(); err == nil {
 			if got := s.run("b", "nft list tables"); strings.Contains(got, name) {
@@ -424,6 +427,7 @@ func TestPing(t *testing.T) {
 			t.Fatal("without the table it is answered, and this test would prove nothing")
 		}
 		s.drivers["a"].Set(&announce.Passing{Own: []netip.Addr{s.service()}})
+		s.echoes(true)
 		for _, size := range []int{56, 57, 1400} { // a checksum is over pairs of bytes
 			if n := s.ping(3, size); n != 3 {
 				t.Errorf("%d of 3 requests of %d bytes are answered", n, size)
@@ -433,10 +437,18 @@ func TestPing(t *testing.T) {
 			t.Errorf("%d of 3000 requests are answered in less than a second, want some %d", n, pings)
 		}
 		s.drivers["a"].Set(&announce.Passing{})
-		if n := s.ping(1, 56); n > 0 {
-			t.Error("an address that is not here any more is answered")
-		}
+		s.echoes(false)
 	})
+}
+
+// echoes waits until echo requests are answered, or are not any more.
+func (s *segment) echoes(want bool) {
+	s.Helper()
+	for end := time.Now().Add(10 * time.Second); s.ping(1, 56) > 0 != want; {
+		if time.Now().After(end) {
+			s.Fatalf("after 10 s still not so: answered is %t", want)
+		}
+	}
 }
 
 // ping sends echo requests, and counts the replies that come from the Service with what was sent.
