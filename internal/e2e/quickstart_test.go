@@ -33,10 +33,8 @@ func TestQuickStart(t *testing.T) {
 		"--image=nginx --port=80", "--image="+lab.WebImage+" --port=8080", // there is no registry
 	)
 	var script []string
-	for i, block := range strings.Split(string(page), "```") {
-		if text, shell := strings.CutPrefix(block, "sh\n"); i%2 == 1 && shell {
-			script = append(script, replaced.Replace(text))
-		}
+	for _, text := range blocks(string(page), "sh") {
+		script = append(script, replaced.Replace(text))
 	}
 	commands := strings.Count(strings.Join(script, ""), "kubectl ")
 	if commands < 3 || commands > 6 {

@@ -64,7 +64,11 @@ func handler(ending *atomic.Bool) http.Handler {
 	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		client, _, _ := net.SplitHostPort(r.RemoteAddr) // net/http writes it
-		fmt.Fprintf(w, "pod=%s node=%s client=%s\n", pod, node, client)
+		fmt.Fprintf(w, "pod=%s node=%s client=%s", pod, node, client)
+		if via := r.Header.Get("X-Forwarded-For"); via != "" { // an HTTP proxy is between
+			fmt.Fprintf(w, " for=%s", via)
+		}
+		fmt.Fprintln(w)
 	})
 	return mux
 }
