@@ -290,12 +290,12 @@ func (st *State) poolOf(a netip.Addr) *pool {
 	return st.pools[c.Name]
 }
 
-// PoolsOf returns the names of the pools that addresses belong to, in order, each once.
-func (st *State) PoolsOf(addrs []netip.Addr) []string {
-	var out []string
+// PoolsOf returns the names of the pools that addresses belong to. What belongs to none is not in it.
+func (st *State) PoolsOf(addrs []netip.Addr) map[netip.Addr]string {
+	out := make(map[netip.Addr]string, len(addrs))
 	for _, a := range addrs {
-		if p := st.poolOf(a); p != nil && !slices.Contains(out, p.config.Name) {
-			out = append(out, p.config.Name)
+		if p := st.poolOf(a); p != nil {
+			out[a] = p.config.Name
 		}
 	}
 	return out

@@ -19,15 +19,16 @@ func BenchmarkAdopt(b *testing.B) {
 	s := snapshot("10.0.0.0/15")
 	all := make([]corev1.Service, services)
 	for i := range all {
+		ip := fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)
 		all[i] = corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: fmt.Sprintf("ns-%d", i%100), Name: fmt.Sprintf("service-%d", i),
 				CreationTimestamp: metav1.NewTime(born.Add(time.Duration(i*7919%services) * time.Second)),
-				Labels:            map[string]string{"app": "web"}, Annotations: map[string]string{kube.AnnotationAllocatedFrom: "main"},
+				Labels:            map[string]string{"app": "web"}, Annotations: map[string]string{kube.AnnotationAllocatedFrom: ip + "=main"},
 			},
 			Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol}},
 			Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{
-				{IP: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)},
+				{IP: ip},
 			}}},
 		}
 	}

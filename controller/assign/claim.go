@@ -64,7 +64,7 @@ const maxUsers = 32
 
 func renderClaim(c *v1beta1.IPClaim, out *outcome, now time.Time) {
 	s := &c.Status
-	s.Addresses, s.Pools, s.Services = texts(out.Addresses), out.pools, nil
+	s.Addresses, s.Pools, s.Services = texts(out.Addresses), out.pools(), nil
 	for _, k := range out.users[:min(len(out.users), maxUsers)] {
 		s.Services = append(s.Services, k.Name)
 	}
@@ -73,7 +73,7 @@ func renderClaim(c *v1beta1.IPClaim, out *outcome, now time.Time) {
 		status = metav1.ConditionTrue
 	}
 	meta.SetStatusCondition(&s.Conditions, metav1.Condition{
-		Type: v1beta1.ConditionBound, Status: status, Reason: string(out.Reason), Message: message(out.Decision, out.pools),
+		Type: v1beta1.ConditionBound, Status: status, Reason: string(out.Reason), Message: message(out.Decision, out.pools()),
 		ObservedGeneration: c.Generation, LastTransitionTime: metav1.NewTime(now),
 	})
 }
@@ -82,7 +82,7 @@ func renderClaim(c *v1beta1.IPClaim, out *outcome, now time.Time) {
 func claimTransition(before, after *v1beta1.IPClaim, out *outcome) []event {
 	said := func(c *v1beta1.IPClaim) [2]string { return conditionText(c.Status.Conditions, v1beta1.ConditionBound) }
 	had, has := kube.ClaimOf(before).Shown, kube.ClaimOf(after).Shown
-	return changes(had, has, &out.Decision, out.pools, said(before) == said(after))
+	return changes(had, has, &out.Decision, out.pools(), said(before) == said(after))
 }
 
 // writeStatus patches a status. What was read must be the latest.

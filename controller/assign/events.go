@@ -1,6 +1,7 @@
 package assign
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func note(before, after *corev1.Service, out *outcome, now time.Time) {
 		kube.Note(after, kube.Change{At: now, Addr: a, What: "released" + because(out.Lost)})
 	}
 	for _, a := range less(has, had) {
-		kube.Note(after, kube.Change{At: now, Addr: a, What: "assigned from pool " + strings.Join(out.pools, ", ")})
+		kube.Note(after, kube.Change{At: now, Addr: a, What: "assigned from pool " + cmp.Or(out.from[a], noPool)})
 	}
 }
 

@@ -22,7 +22,7 @@ func TestInvalidEdit(t *testing.T) {
 	service := func(name string, age int, port int32, annotations map[string]string) *corev1.Service {
 		s := &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: "ns", Name: name, Annotations: map[string]string{kube.AnnotationAllocatedFrom: "main"},
+				Namespace: "ns", Name: name, Annotations: map[string]string{kube.AnnotationAllocatedFrom: "192.0.2.1=main"},
 				CreationTimestamp: metav1.NewTime(born.Add(time.Duration(age) * time.Minute)),
 			},
 			Spec: corev1.ServiceSpec{

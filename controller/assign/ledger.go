@@ -78,8 +78,8 @@ func (l *ledger) load(s *config.Snapshot, requests []ipam.Request) {
 // outcome is what came of a change of the ledger.
 type outcome struct {
 	ipam.Decision
-	// pools that the addresses of the decision came from, in order.
-	pools []string
+	// from is the pool that each address of the decision belongs to.
+	from map[netip.Addr]string
 	// users are the Services that name the IPClaim that was decided about.
 	users []ipam.Key
 	// leaving are addresses that are lost but may still be shown. They are
@@ -93,6 +93,9 @@ type outcome struct {
 	freed []freed
 }
 
+// pools returns the pools that the addresses of the decision belong to, in order, each once.
+func (o *outcome) pools() []string { return names(o.Addresses, o.from) }
+
 // freed is an address that was given back, of which pool, and who had it.
 type freed struct {
 	pool string
@@ -105,8 +108,8 @@ func free(st *ipam.State, out *outcome, k ipam.Key, addrs []netip.Addr, give fun
 	addrs = slices.Clone(addrs)
 	give()
 	for _, a := range addrs {
-		if pools := st.PoolsOf([]netip.Addr{a}); len(pools) > 0 {
-			out.freed = append(out.freed, freed{pools[0], a, k})
+		if pool := st.PoolsOf([]netip.Addr{a})[a]; pool != "" {
+			out.freed = append(out.freed, freed{pool, a, k})
 		}
 	}
 }
@@ -126,7 +129,7 @@ func (l *ledger) do(change func(*ipam.State, *outcome)) outcome {
 func (l *ledger) decide(r ipam.Request) outcome {
 	return l.do(func(st *ipam.State, out *outcome) {
 		out.Decision = st.Settle(r)
-		out.pools = st.PoolsOf(out.Addresses)
+		out.from = st.PoolsOf(out.Addresses)
 		out.leaving = slices.Clone(st.Leaving(r.Key))
 		out.users = slices.Clone(st.Users(r.Key))
 	})

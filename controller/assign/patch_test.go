@@ -25,7 +25,7 @@ func TestPatchOf(t *testing.T) {
 			{Type: v1beta1.ServiceConditionAnnounced, Status: metav1.ConditionTrue, Reason: "Announced"},
 			kube.ConflictCondition([]kube.Conflict{{Addr: netip.MustParseAddr("192.0.2.1")}}, 2),
 		}
-		render(s, d, pools, now)
+		render(s, d, each(d, pools...), now)
 		return s
 	}
 	left := served(given("192.0.2.1"), "main")

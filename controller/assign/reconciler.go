@@ -210,7 +210,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 	}
 
 	after := svc.DeepCopy()
-	render(after, out.Decision, out.pools, time.Now())
+	render(after, out.Decision, out.from, time.Now())
 	if !out.Foreign {
 		kube.NoteAdopted(after, &s, out.Addresses)
 		kube.Annotate(after, kube.AnnotationAnnouncers, kube.AnnouncersText(r.Placer.Place(&s, out.Addresses)))
@@ -222,7 +222,7 @@ func (r *Reconciler) service(ctx context.Context, key ipam.Key) (reconcile.Resul
 	}
 	r.measure(key, &svc, after)
 	if done == written {
-		r.tell(after, transition(&svc, after, &out.Decision, out.pools))
+		r.tell(after, transition(&svc, after, &out.Decision, out.pools()))
 	}
 	return r.giveBack(ctx, key, out, done, func(ctx context.Context) ([]string, error) {
 		var live corev1.Service

@@ -50,7 +50,7 @@ func TestNote(t *testing.T) {
 		return svc
 	}
 	after := showing("192.0.2.2")
-	note(showing("192.0.2.1"), after, &outcome{Decision: ipam.Decision{Lost: "it asks for another"}, pools: []string{"a"}}, time.Now())
+	note(showing("192.0.2.1"), after, &outcome{Decision: ipam.Decision{Lost: "it asks for another"}, from: map[netip.Addr]string{netip.MustParseAddr("192.0.2.2"): "a"}}, time.Now())
 	var got []string
 	for _, c := range kube.History(after.Annotations[kube.AnnotationHistory]) {
 		got = append(got, c.Addr.String()+" "+c.What)

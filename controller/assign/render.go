@@ -1,6 +1,7 @@
 package assign
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,20 +16,18 @@ import (
 	"github.com/fairlead-lb/fairlead/ipam"
 )
 
-// render puts a decision into a Service: addresses, condition and the annotation
-// that names their pools. What others own is left as it is.
-func render(svc *corev1.Service, d ipam.Decision, pools []string, now time.Time) {
-	if !d.Foreign {
+// render puts a decision into a Service: addresses, condition and the annotation that names the pool of each, as far as it belongs to
+// one. What others own is left as it is.
+func render(svc *corev1.Service, d ipam.Decision, from map[netip.Addr]string, now time.Time) {
+	pools := names(d.Addresses, from)
+	if d.Foreign {
+		kube.Annotate(svc, kube.AnnotationAllocatedFrom, "") // an old mark names other addresses
+	} else {
 		if len(less(addresses(svc), d.Addresses)) > 0 { // the speakers say what there is to say of the others
 			meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 		}
 		svc.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, d.Addresses)
-		switch _, marked := svc.Annotations[kube.AnnotationAllocatedFrom]; {
-		case len(pools) > 0 || len(d.Addresses) == 0:
-			mark(svc, pools)
-		case !marked: // its pool was edited in the meantime; what belongs to no pool any more keeps its mark
-			mark(svc, []string{noPool})
-		}
+		mark(svc, d.Addresses, from)
 	}
 	if len(d.Addresses) == 0 && !d.Foreign {
 		meta.RemoveStatusCondition(&svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
@@ -80,8 +79,23 @@ func ingress(before []corev1.LoadBalancerIngress, addrs []netip.Addr) []corev1.L
 // another implementation's after a restart.
 const noPool = "none"
 
-func mark(svc *corev1.Service, pools []string) {
-	kube.Annotate(svc, kube.AnnotationAllocatedFrom, strings.Join(pools, ","))
+// mark notes which addresses Fairlead has assigned, and from which pools. Those that belong to no pool any more keep what was noted.
+func mark(svc *corev1.Service, has []netip.Addr, from map[netip.Addr]string) {
+	before, after := kube.AllocatedFrom(svc), map[netip.Addr]string{}
+	for _, a := range has {
+		after[a] = cmp.Or(from[a], before[a], noPool)
+	}
+	kube.Annotate(svc, kube.AnnotationAllocatedFrom, kube.AllocatedFromText(after))
+}
+
+// names returns the pools that addresses came from, in order, each once.
+func names(has []netip.Addr, from map[netip.Addr]string) (out []string) {
+	for _, a := range has {
+		if p := from[a]; p != "" && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func addresses(svc *corev1.Service) []netip.Addr {

@@ -33,7 +33,7 @@ func TestTransition(t *testing.T) {
 	// was is a Service as a decision has left it.
 	was := func(d ipam.Decision) *corev1.Service {
 		s := &corev1.Service{}
-		render(s, d, []string{"main"}, now)
+		render(s, d, each(d, "main"), now)
 		return s
 	}
 	foreign := refused(ipam.ForeignAddress, "why")
@@ -58,7 +58,7 @@ func TestTransition(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			after := tc.before.DeepCopy()
-			render(after, tc.d, []string{"main"}, now)
+			render(after, tc.d, each(tc.d, "main"), now)
 			got := transition(tc.before, after, &tc.d, []string{"main"})
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(event{})); diff != "" {
 				t.Errorf("\n%s\ntransition(…): -want, +got:\n%s", tc.reason, diff)
@@ -78,7 +78,7 @@ func TestRenderLeavesOthersAlone(t *testing.T) {
 				{IP: "192.0.2.1", Ports: []corev1.PortStatus{{Port: 80, Protocol: corev1.ProtocolTCP}}}}},
 		},
 	}
-	render(svc, given("192.0.2.1"), []string{"main"}, now)
+	render(svc, given("192.0.2.1"), each(given("192.0.2.1"), "main"), now)
 	want := []corev1.LoadBalancerIngress{{IP: "192.0.2.1", IPMode: &vip, Ports: []corev1.PortStatus{{Port: 80, Protocol: corev1.ProtocolTCP}}}}
 	if diff := cmp.Diff(want, svc.Status.LoadBalancer.Ingress); diff != "" {
 		t.Errorf("ingress: -want, +got:\n%s", diff)
@@ -92,32 +92,42 @@ func TestRenderLeavesOthersAlone(t *testing.T) {
 	}
 }
 
+// each says of the addresses of a decision which pool they belong to: the last one that is named has the rest too.
+func each(d ipam.Decision, pools ...string) map[netip.Addr]string {
+	from := map[netip.Addr]string{}
+	for i, a := range d.Addresses {
+		if len(pools) > 0 {
+			from[a] = pools[min(i, len(pools)-1)]
+		}
+	}
+	return from
+}
+
 // TestMark: whatever Fairlead has assigned bears its mark, also where the pool is no more; else it would be another's after a restart.
 func TestMark(t *testing.T) {
-	mark := func(before, pools []string, d ipam.Decision) string {
-		s := &corev1.Service{}
-		if before != nil {
-			render(s, d, before, now)
-		}
-		render(s, d, pools, now)
-		return s.Annotations[kube.AnnotationAllocatedFrom]
-	}
 	foreign := given("192.0.2.1")
 	foreign.Foreign = true
+	one, two := given("192.0.2.1"), given("192.0.2.1", "2001:db8::1")
 	for name, tc := range map[string]struct {
 		reason        string
 		before, pools []string
 		d             ipam.Decision
 		want          string
 	}{
-		"Pools":   {"which they came from", nil, []string{"a", "b"}, given("192.0.2.1"), "a,b"},
-		"Left":    {"the pool is no more", []string{"a"}, nil, given("192.0.2.1"), "a"},
-		"Never":   {"it was gone before the address was shown", nil, nil, given("192.0.2.1"), "none"},
+		"Pools":   {"which they came from", nil, []string{"a", "b"}, two, "192.0.2.1=a; 2001:db8::1=b"},
+		"Edited":  {"it belongs to another pool now", []string{"a"}, []string{"b"}, one, "192.0.2.1=b"},
+		"Left":    {"the pool is no more", []string{"a"}, nil, one, "192.0.2.1=a"},
+		"One":     {"one of two pools is no more", []string{"a", "b"}, []string{"a", ""}, two, "192.0.2.1=a; 2001:db8::1=b"},
+		"Never":   {"it was gone before the address was shown", nil, nil, one, "192.0.2.1=none"},
 		"Nothing": {"no address, no mark", nil, nil, refused(ipam.NoPool, "why"), ""},
 		"Foreign": {"another's bears none", nil, nil, foreign, ""},
 	} {
-		if got := mark(tc.before, tc.pools, tc.d); got != tc.want {
-			t.Errorf("%s: %s: %q, want %q", name, tc.reason, got, tc.want)
+		s := &corev1.Service{}
+		if tc.before != nil {
+			render(s, tc.d, each(tc.d, tc.before...), now)
+		}
+		if render(s, tc.d, each(tc.d, tc.pools...), now); s.Annotations[kube.AnnotationAllocatedFrom] != tc.want {
+			t.Errorf("%s: %s: %q, want %q", name, tc.reason, s.Annotations[kube.AnnotationAllocatedFrom], tc.want)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func newCluster(t *testing.T, services int) *cluster {
 		objects = append(objects, &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "default", Name: fmt.Sprintf("web-%d", i),
-				Annotations: map[string]string{kube.AnnotationAnnouncers: a + "=node-1,node-2", kube.AnnotationInUse: a, kube.AnnotationAllocatedFrom: "pool"},
+				Annotations: map[string]string{kube.AnnotationAnnouncers: a + "=node-1,node-2", kube.AnnotationInUse: a, kube.AnnotationAllocatedFrom: a + "=pool"},
 			},
 			Spec:   corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
 			Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: a}}}},

@@ -24,7 +24,7 @@ func TestFirstAddress(t *testing.T) {
 	if mode := svc.Status.LoadBalancer.Ingress[0].IPMode; mode == nil || *mode != corev1.LoadBalancerIPModeVIP {
 		t.Errorf("ipMode is %v, want VIP", mode)
 	}
-	if from := svc.Annotations["fairlead.io/allocated-from"]; from != "main" {
+	if from := svc.Annotations["fairlead.io/allocated-from"]; from != s.own("172.30.0.100=main") {
 		t.Errorf("allocated from %q, want main", from)
 	}
 	s.within(0+second, "condition", s.assigned("web", "Assigned", "172.30.0.100 from pool main"))

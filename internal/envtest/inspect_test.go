@@ -155,7 +155,7 @@ func (sc *scene) checkShown(svc *corev1.Service) []string {
 	for _, f := range faultsOf(svc) {
 		faultf("%s", f)
 	}
-	var from []string
+	from := map[netip.Addr]string{}
 	orphaned := false
 	for _, a := range view.Shown {
 		for _, other := range sc.holders[a] {
@@ -167,15 +167,15 @@ func (sc *scene) checkShown(svc *corev1.Service) []string {
 		owner := sc.owner(a)
 		if owner == "" {
 			orphaned = true // nothing is taken without a replacement
-		} else if !slices.Contains(from, owner) {
-			from = append(from, owner)
+		} else {
+			from[a] = owner
 		}
 	}
 	assigned := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAssigned)
 	if orphaned && assigned != nil && assigned.Reason == "Assigned" {
 		faultf("shows an address that is in no pool, and does not say so")
 	}
-	if want, got := strings.Join(from, ","), svc.Annotations[kube.AnnotationAllocatedFrom]; want != got && !orphaned {
+	if want, got := kube.AllocatedFromText(from), svc.Annotations[kube.AnnotationAllocatedFrom]; want != got && !orphaned {
 		faultf("%s is %q, want %q", kube.AnnotationAllocatedFrom, got, want)
 	}
 	if assigned != nil && assigned.Reason == "Assigned" {

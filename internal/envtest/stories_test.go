@@ -284,6 +284,19 @@ func TestStories(t *testing.T) {
 				pool("b", "198.51.100.8-198.51.100.9"), has("one", "198.51.100.9"), counts("b", 1, 1, 2, 0, 0, 0),
 			},
 		},
+		"OldMark": {
+			reason: "What another implementation has assigned in the place of Fairlead, while that was not there, is the other's.",
+			steps: []step{
+				started(), pool("a", "192.0.2.1-192.0.2.2"), service("one"), has("one", "192.0.2.1"), service("two"), has("two", "192.0.2.2"),
+				stopped, editStatus("one", showing("198.51.100.9")), editStatus("two", showing("192.0.2.1")), started(),
+				foreign("one", "ForeignAddress", "198.51.100.9"), has("two", "192.0.2.1"),
+				func(s *stage) {
+					if from, marked := s.get("one").Annotations[kube.AnnotationAllocatedFrom]; marked {
+						s.Errorf("it is still marked as %s", from)
+					}
+				},
+			},
+		},
 		"ForeignInUse": {
 			reason: "Who shows an address that another Service holds is left alone, and adopted when that one is gone.",
 			steps: []step{
@@ -397,7 +410,7 @@ func TestStories(t *testing.T) {
 				pool("b", "192.0.2.0/29"), poolIs("b", "Overlap"), has("two", "192.0.2.2"),
 				removePool("a"), poolIs("b", "Accepted"), has("one", "192.0.2.1"), has("two", "192.0.2.2"), counts("b", 2, 6, 8, 0, 0, 0),
 				func(s *stage) {
-					if from := s.get("one").Annotations[kube.AnnotationAllocatedFrom]; from != "b" {
+					if from := s.get("one").Annotations[kube.AnnotationAllocatedFrom]; from != "192.0.2.1=b" {
 						s.Errorf("%s is %q, and the address belongs to pool b", kube.AnnotationAllocatedFrom, from)
 					}
 				},

@@ -25,7 +25,7 @@ const (
 	AnnotationSharingKey = "fairlead.io/sharing-key"
 	// AnnotationClaim names the IPClaim, of the same namespace, whose addresses the Service uses.
 	AnnotationClaim = "fairlead.io/claim"
-	// AnnotationAllocatedFrom is written: the pools that the addresses came from.
+	// AnnotationAllocatedFrom is written: which addresses were assigned, and from which pools: see AllocatedFrom.
 	AnnotationAllocatedFrom = "fairlead.io/allocated-from"
 	// AnnotationAdopted is written: which addresses another implementation had assigned, and what the Service asked for then by
 	// the annotations of others.

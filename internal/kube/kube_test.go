@@ -167,7 +167,7 @@ func TestAdopted(t *testing.T) {
 	}
 	look("before it is adopted", true, 0)
 	NoteAdopted(svc, &s, s.Shown)
-	Annotate(svc, AnnotationAllocatedFrom, "pool")
+	Annotate(svc, AnnotationAllocatedFrom, "192.0.2.7=pool")
 	look("when it is adopted", true, 1)
 	NoteAdopted(svc, &s, s.Shown)
 	look("as long as it asks for the same", true, 1)
@@ -183,6 +183,39 @@ func TestAdopted(t *testing.T) {
 	svc.Annotations[AnnotationIPs], svc.Annotations[AnnotationAllocatedFrom] = "192.0.2.9", ""
 	delete(svc.Annotations, AnnotationAllocatedFrom)
 	look("who asks by our annotation means us", false, 0)
+}
+
+// TestMarked: two marks, of which one is enough; a mark of other addresses is an old one.
+func TestMarked(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason   string
+		mark     string
+		assigned bool
+		shown    []string
+		want     bool
+	}{
+		"Both":      {"as Fairlead writes it", "192.0.2.1=a", true, []string{"192.0.2.1"}, true},
+		"Mark":      {"somebody removed the condition", "192.0.2.1=a", false, []string{"192.0.2.1"}, true},
+		"Condition": {"somebody removed the annotation", "", true, []string{"192.0.2.1"}, true},
+		"Unread":    {"somebody edited the annotation", "a", true, []string{"192.0.2.1"}, true},
+		"Neither":   {"another implementation assigned it", "", false, []string{"192.0.2.1"}, false},
+		"Old":       {"another implementation assigned another since", "192.0.2.1=a", true, []string{"192.0.2.9"}, false},
+		"Longer":    {"the same address, written otherwise", "2001:db8::1=a", true, []string{"2001:db8:0::1"}, true},
+		"Cleared":   {"somebody cleared the addresses", "192.0.2.1=a", false, nil, true},
+		"Part":      {"a family is gone", "192.0.2.1=a; 2001:db8::1=b", true, []string{"2001:db8::1"}, true},
+	} {
+		svc := &corev1.Service{}
+		Annotate(svc, AnnotationAllocatedFrom, tc.mark)
+		if tc.assigned {
+			svc.Status.Conditions = []metav1.Condition{{Type: v1beta1.ServiceConditionAssigned, Status: metav1.ConditionTrue}}
+		}
+		for _, a := range tc.shown {
+			svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: a})
+		}
+		if got := Marked(svc); got != tc.want {
+			t.Errorf("%s: %s: %t, want %t", name, tc.reason, got, tc.want)
+		}
+	}
 }
 
 func TestServes(t *testing.T) {
@@ -214,7 +247,7 @@ func TestServiceOf(t *testing.T) {
 	policy := corev1.IPFamilyPolicyRequireDualStack
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", Labels: map[string]string{"a": "b"},
-			Annotations: map[string]string{AnnotationAllocatedFrom: "main", AnnotationPool: "main"}},
+			Annotations: map[string]string{AnnotationAllocatedFrom: "192.0.2.7=main", AnnotationPool: "main"}},
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeLoadBalancer, IPFamilyPolicy: &policy,
 			IPFamilies:            []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol},

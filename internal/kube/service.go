@@ -177,9 +177,35 @@ func Shown(svc *corev1.Service) (addrs []netip.Addr, names []string) {
 	return addrs, names
 }
 
-// Marked reports whether Fairlead's controller seems to have assigned what a Service
-// shows. It leaves two marks, so that a user who removes one does no harm.
-func Marked(svc *corev1.Service) bool { return annotated(svc) || assigned(svc) }
+// Marked reports whether Fairlead's controller seems to have assigned what a Service shows. It leaves two marks, so that a user who
+// removes one does no harm: the annotation, and the condition, which does not name addresses by itself. A mark of other addresses is
+// an old one: another implementation has served the Service since.
+func Marked(svc *corev1.Service) bool {
+	from := AllocatedFrom(svc)
+	if len(from) == 0 {
+		return assigned(svc)
+	}
+	shown, _ := Shown(svc)
+	return len(shown) == 0 || slices.ContainsFunc(shown, func(a netip.Addr) bool { return from[a] != "" })
+}
+
+// AllocatedFrom reads from which pool each address was assigned.
+func AllocatedFrom(svc *corev1.Service) map[netip.Addr]string {
+	out := map[netip.Addr]string{}
+	for a, pools := range Announcers(svc.Annotations[AnnotationAllocatedFrom]) {
+		out[a] = pools[0]
+	}
+	return out
+}
+
+// AllocatedFromText writes what AllocatedFrom reads, sorted by address.
+func AllocatedFromText(from map[netip.Addr]string) string {
+	record := make(map[netip.Addr][]string, len(from))
+	for a, pool := range from {
+		record[a] = []string{pool}
+	}
+	return AnnouncersText(record)
+}
 
 // Touched reports whether Fairlead has written anything to a Service.
 func Touched(svc *corev1.Service) bool {

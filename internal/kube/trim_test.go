@@ -16,7 +16,7 @@ func fullMeta() metav1.ObjectMeta {
 		Namespace: "ns", Name: "web", UID: "1", ResourceVersion: "2", Generation: 3, GenerateName: "w",
 		Labels: map[string]string{"app": "web", discoveryv1.LabelServiceName: "web"},
 		Annotations: map[string]string{
-			AnnotationAllocatedFrom: "main", AnnotationAnnouncers: "192.0.2.7=node-1", AnnotationIPs: "192.0.2.7",
+			AnnotationAllocatedFrom: "192.0.2.7=main", AnnotationAnnouncers: "192.0.2.7=node-1", AnnotationIPs: "192.0.2.7",
 			corev1.LastAppliedConfigAnnotation: "{}",
 		},
 		OwnerReferences: []metav1.OwnerReference{{Name: "owner"}}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},

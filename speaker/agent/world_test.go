@@ -68,10 +68,11 @@ func slice(namespace, name, service string, nodes ...string) *discoveryv1.Endpoi
 
 func service(ip string) *corev1.Service {
 	s := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", Annotations: map[string]string{kube.AnnotationAllocatedFrom: "main"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", Annotations: map[string]string{}},
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
 	}
 	if ip != "" {
+		s.Annotations[kube.AnnotationAllocatedFrom] = ip + "=main"
 		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: ip}}
 	}
 	return s
