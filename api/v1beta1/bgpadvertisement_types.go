@@ -108,8 +108,8 @@ type BGPAdvertisementSpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.all(c, c.matches('^([0-9]{1,5}:[0-9]{1,5}|large:[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,10}|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)$'))",message="each community must be of the form 65000:1 or large:65000:1:2, a well-known name such as no-export, or an alias"
-	// +kubebuilder:validation:XValidation:rule="self.all(c, !c.matches('^(large:)?[0-9:]+$') || c.split(':').all(n, n == 'large' || int(n) <= (c.startsWith('large:') ? 4294967295 : 65535)))",message="numbers of a standard community are at most 65535, of a large one at most 4294967295"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([0-9]{1,5}:[0-9]{1,5}|large:[0-9]{1,10}:[0-9]{1,10}:[0-9]{1,10}|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)$')",message="it must be of the form 65000:1 or large:65000:1:2, a well-known name such as no-export, or an alias"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^(large:)?[0-9:]+$') || self.split(':').all(n, n == 'large' || int(n) <= (self.startsWith('large:') ? 4294967295 : 65535))",message="numbers of a standard community are at most 65535, of a large one at most 4294967295"
 	Communities []string `json:"communities,omitempty"`
 
 	// MULTI_EXIT_DISC: among routes from one AS, routers prefer the one with the lowest. Absent: none is sent.

@@ -41,11 +41,11 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim())) || ip(a.split('-')[0].trim()).family() == ip(a.split('-')[1].trim()).family())",message="both ends of a range must be of one family, IPv4 or IPv6"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, !a.matches('(^|-) *(0|127|169[.]254|22[4-9]|23[0-9]|255[.]255[.]255[.]255$)([.]|$)|(^|-) *(::|0+:|[fF][eE][89abAB][0-9a-fA-F]:|[fF][fF][0-9a-fA-F][0-9a-fA-F]:)'))",message="addresses of 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, ::/16, fe80::/10 and ff00::/8 (unspecified, loopback, link-local, multicast, broadcast) cannot be used"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim()) && ip(e.trim()).family() == 4) || [a.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1]))",message="a range must not end before it starts"
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || isIP(self) || (self.split('-').size() == 2 && self.split('-').all(e, isIP(e.trim())))",message="it must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
+	// +kubebuilder:validation:items:XValidation:rule="!isCIDR(self) || cidr(self) == cidr(self).masked()",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || self.split('-').size() != 2 || !self.split('-').all(e, isIP(e.trim())) || ip(self.split('-')[0].trim()).family() == ip(self.split('-')[1].trim()).family()",message="both ends of a range must be of one family, IPv4 or IPv6"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('(^|-) *(0|127|169[.]254|22[4-9]|23[0-9]|255[.]255[.]255[.]255$)([.]|$)|(^|-) *(::|0+:|[fF][eE][89abAB][0-9a-fA-F]:|[fF][fF][0-9a-fA-F][0-9a-fA-F]:)')",message="addresses of 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, ::/16, fe80::/10 and ff00::/8 (unspecified, loopback, link-local, multicast, broadcast) cannot be used"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^ *([0-9]{1,3}[.]){3}[0-9]{1,3} *- *([0-9]{1,3}[.]){3}[0-9]{1,3} *$') || [self.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1])",message="a range must not end before it starts"
 	Addresses []string `json:"addresses"`
 
 	// Addresses to leave out, in the same notation: for instance the router's.
@@ -56,10 +56,10 @@ type IPAddressPoolSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || isIP(a) || (a.split('-').size() == 2 && a.split('-').all(e, isIP(e.trim()))))",message="each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || cidr(a) == cidr(a).masked())",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim())) || ip(a.split('-')[0].trim()).family() == ip(a.split('-')[1].trim()).family())",message="both ends of a range must be of one family, IPv4 or IPv6"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, isCIDR(a) || a.split('-').size() != 2 || !a.split('-').all(e, isIP(e.trim()) && ip(e.trim()).family() == 4) || [a.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1]))",message="a range must not end before it starts"
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || isIP(self) || (self.split('-').size() == 2 && self.split('-').all(e, isIP(e.trim())))",message="it must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
+	// +kubebuilder:validation:items:XValidation:rule="!isCIDR(self) || cidr(self) == cidr(self).masked()",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || self.split('-').size() != 2 || !self.split('-').all(e, isIP(e.trim())) || ip(self.split('-')[0].trim()).family() == ip(self.split('-')[1].trim()).family()",message="both ends of a range must be of one family, IPv4 or IPv6"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^ *([0-9]{1,3}[.]){3}[0-9]{1,3} *- *([0-9]{1,3}[.]){3}[0-9]{1,3} *$') || [self.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1])",message="a range must not end before it starts"
 	Exclude []string `json:"exclude,omitempty"`
 
 	// Whether Services that ask for nothing in particular may have an address of

@@ -46,7 +46,7 @@ type IPClaimSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:items:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.all(a, isIP(a))",message="each address must be an IP address such as 192.0.2.7 or 2001:db8::7"
+	// +kubebuilder:validation:items:XValidation:rule="isIP(self)",message="it must be an IP address such as 192.0.2.7 or 2001:db8::7"
 	// +kubebuilder:validation:XValidation:rule="self.size() < 2 || !self.all(a, isIP(a)) || ip(self[0]).family() != ip(self[1]).family()",message="at most one address of each family"
 	Addresses []string `json:"addresses,omitempty"`
 

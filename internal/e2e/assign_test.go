@@ -172,11 +172,11 @@ func TestGarbage(t *testing.T) {
 	p := s.probe("172.30.0.100", 50*ms)
 
 	for yaml, want := range map[string]string{
-		pool("x", "router"):                              "each entry must be a CIDR such as 192.0.2.0/24",
+		pool("x", "router"):                              "it must be a CIDR such as 192.0.2.0/24",
 		pool("x", "192.0.2.5/24"):                        "a CIDR must be written with its network address",
 		pool("x", `"192.0.2.5-2001:db8::1"`):             "both ends of a range must be of one family",
 		pool("x", ""):                                    "should have at least 1 items",
-		pool("x", "192.0.2.0/24", "  exclude: [router]"): "each entry must be a CIDR such as 192.0.2.0/24",
+		pool("x", "192.0.2.0/24", "  exclude: [router]"): "it must be a CIDR such as 192.0.2.0/24",
 		advertised(`interfaces: ["a/b"]`):                "spec.interfaces[0]",
 		pool("x", "192.0.2.200-192.0.2.100"):             "a range must not end before it starts",
 		pool("x", "127.0.0.0/30"):                        "cannot be used",

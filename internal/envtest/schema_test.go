@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	noEntry   = "each entry must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
+	noEntry   = "it must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
 	noNetwork = "a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
 	noUse     = "(unspecified, loopback, link-local, multicast, broadcast) cannot be used"
 	noOrder   = "a range must not end before it starts"
@@ -52,6 +52,8 @@ func TestSchema(t *testing.T) {
 		"NoAddresses":      {"IPAddressPool", `{}`, "spec.addresses: Required value"},
 		"EmptyAddresses":   {"IPAddressPool", `{addresses: []}`, "spec.addresses in body should have at least 1 items"},
 		"NotAnAddress":     {"IPAddressPool", `{addresses: ["the-first-ten"]}`, noEntry},
+		"WhichEntry":       {"IPAddressPool", `{addresses: ["192.0.2.0/24", "192.0.2.1-9"]}`, `spec.addresses[1]: Invalid value: "192.0.2.1-9": ` + noEntry},
+		"WhichExclude":     {"IPAddressPool", `{addresses: ["192.0.2.0/24"], exclude: ["192.0.2.1", "192.0.2.9/29"]}`, `spec.exclude[1]: Invalid value: "192.0.2.9/29": ` + noNetwork},
 		"EmptyEntry":       {"IPAddressPool", `{addresses: [""]}`, noEntry},
 		"BadOctet":         {"IPAddressPool", `{addresses: ["192.0.2.256"]}`, noEntry},
 		"LeadingZero":      {"IPAddressPool", `{addresses: ["192.0.02.1"]}`, noEntry},
@@ -136,7 +138,7 @@ func TestSchema(t *testing.T) {
 		"AdLength33":       {"BGPAdvertisement", `{aggregationLength: 33}`, "should be less than or equal to 32"},
 		"AdPrepend17":      {"BGPAdvertisement", `{asPathPrepend: 17}`, "should be less than or equal to 16"},
 		"AdMED":            {"BGPAdvertisement", `{med: 4294967296}`, "should be less than or equal to 4294967295"},
-		"AdCommunity":      {"BGPAdvertisement", `{communities: ["1:2:3"]}`, "each community must be of the form"},
+		"AdCommunity":      {"BGPAdvertisement", `{communities: ["1:2:3"]}`, `spec.communities[0]: Invalid value: "1:2:3": it must be of the form`},
 		"AdCommunityLong":  {"BGPAdvertisement", `{communities: ["65536:1"]}`, "numbers of a standard community are at most 65535"},
 		"AdCommunityLarge": {"BGPAdvertisement", `{communities: ["large:1:2:4294967296"]}`, "of a large one at most 4294967295"},
 		"AdOperator":       {"BGPAdvertisement", `{nodeSelectors: [{matchExpressions: [{key: k, operator: in, values: [a]}]}]}`, "Unsupported value"},
