@@ -128,6 +128,9 @@ type SpeakerInterface struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=17
 	MAC string `json:"mac,omitempty"`
+	// MTU of the interface, in bytes.
+	// +optional
+	MTU int32 `json:"mtu,omitempty"`
 	// Subnets that the interface is attached to, as CIDRs.
 	// +optional
 	// +listType=atomic

@@ -244,6 +244,9 @@ var situations = map[string]struct {
 	"StrictARP": {func(c *Cluster) {
 		set(&c.Speakers.Items[0].Status.Conditions, v1beta1.ConditionStrictARP, metav1.ConditionFalse, "KernelAnswers", "the kernel answers too")
 	}, "speakerstatus node-1", "KernelAnswers", "kubectl -n kube-system edit configmap kube-proxy"},
+	"MTU": {func(c *Cluster) {
+		c.Speakers.Items[0].Status.Interfaces[0].MTU, c.Speakers.Items[1].Status.Interfaces[0].MTU = 1500, 9000
+	}, "node node-2", "MTU", "kubectl debug node/node-2 -it --profile=sysadmin --image=busybox -- ip link set dev eth0 mtu 1500"},
 	"NotConnected": {func(c *Cluster) {
 		set(&c.Speakers.Items[0].Status.Conditions, v1beta1.ConditionConnected, metav1.ConditionFalse, "NotConnected", "port 9478")
 	}, "speakerstatus node-1", "NotConnected", "kubectl describe speakerstatus node-1"},

@@ -23,7 +23,7 @@ func (c *Cluster) Findings() []Finding {
 	v := c.view()
 	var out []Finding
 	for _, look := range []func() []Finding{
-		v.installation, v.speakers, v.configuration, v.unadvertised, v.unmatched, v.exhausted, v.sessions, v.services, v.otherWriters,
+		v.installation, v.speakers, v.mtus, v.configuration, v.unadvertised, v.unmatched, v.exhausted, v.sessions, v.services, v.otherWriters,
 	} {
 		out = append(out, look()...)
 	}
@@ -87,6 +87,45 @@ func (v *view) versions(speaker *appsv1.DaemonSet) []Finding {
 		Warning, "daemonset " + v.System + "/speaker", "VersionSkew", "speakers have different versions: " + strings.Join(parts, ", "),
 		"kubectl get speakerstatuses",
 	}}
+}
+
+// mtus: the interfaces in one subnet take packets of the same size. Where they do not, large packets between nodes are lost: those
+// that are passed on, and those that kube-proxy sends to a pod elsewhere.
+func (v *view) mtus() []Finding {
+	type place struct{ node, link string }
+	by := map[string]map[int32][]place{} // by subnet, then MTU
+	for i := range v.Speakers.Items {
+		s := &v.Speakers.Items[i]
+		for _, l := range s.Status.Interfaces {
+			for _, subnet := range l.Subnets {
+				if l.MTU == 0 { // the speaker is of an older version
+					continue
+				}
+				if by[subnet] == nil {
+					by[subnet] = map[int32][]place{}
+				}
+				by[subnet][l.MTU] = append(by[subnet][l.MTU], place{s.Name, l.Name})
+			}
+		}
+	}
+	var out []Finding
+	said := map[place]bool{}
+	for _, subnet := range slices.Sorted(maps.Keys(by)) {
+		usual := slices.MaxFunc(slices.Sorted(maps.Keys(by[subnet])), func(a, b int32) int { return len(by[subnet][a]) - len(by[subnet][b]) })
+		for _, mtu := range slices.Sorted(maps.Keys(by[subnet])) {
+			for _, p := range by[subnet][mtu] {
+				if mtu == usual || said[p] { // a subnet of each family, and one finding
+					continue
+				}
+				said[p] = true
+				out = append(out, Finding{
+					Warning, "node " + p.node, "MTU", fmt.Sprintf("%s has an MTU of %d, others in %s have %d: large packets between them get lost", p.link, mtu, subnet, usual),
+					fmt.Sprintf("kubectl debug node/%s -it --profile=sysadmin --image=busybox -- ip link set dev %s mtu %d", p.node, p.link, usual),
+				})
+			}
+		}
+	}
+	return out
 }
 
 // mendController is what mends a controller of which no replica runs.

@@ -288,7 +288,7 @@ func (w *world) linksOf(node string) []announce.Link {
 	}
 	out := make([]announce.Link, 0, len(w.links))
 	for _, l := range w.links {
-		out = append(out, announce.Link{Name: l.Name, MAC: l.MAC, Subnets: l.Subnets, DefaultRoutes: families(l)})
+		out = append(out, announce.Link{Name: l.Name, MAC: l.MAC, MTU: l.MTU, Subnets: l.Subnets, DefaultRoutes: families(l)})
 	}
 	return out
 }

@@ -67,6 +67,8 @@ type Link struct {
 	Name string
 	// MAC is the address of the interface; nil if it is not known.
 	MAC net.HardwareAddr
+	// MTU in bytes; 0 if it is not known.
+	MTU int
 	// Subnets that the interface is attached to.
 	Subnets []netip.Prefix
 	// DefaultRoutes are the families of which the default route leads over the interface.
@@ -77,7 +79,7 @@ type Link struct {
 func LinksOf(s *v1beta1.SpeakerStatus) []Link {
 	var out []Link
 	for _, i := range s.Status.Interfaces {
-		l := Link{Name: i.Name, DefaultRoutes: slices.Clone(i.DefaultRoutes)}
+		l := Link{Name: i.Name, MTU: int(i.MTU), DefaultRoutes: slices.Clone(i.DefaultRoutes)}
 		if mac, err := net.ParseMAC(i.MAC); err == nil {
 			l.MAC = mac
 		}

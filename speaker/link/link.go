@@ -23,6 +23,8 @@ type Link struct {
 	Index int
 	Name  string
 	MAC   net.HardwareAddr
+	// MTU in bytes.
+	MTU int
 	// Subnets that the interface is attached to, sorted. Link-local ones and
 	// those of a single address are left out: no other host is in them.
 	Subnets []netip.Prefix
@@ -33,7 +35,7 @@ type Link struct {
 
 // attributes is what the kernel says of an interface.
 type attributes struct {
-	index, master         int
+	index, master, mtu    int
 	name, encapsulation   string
 	mac                   net.HardwareAddr
 	up, running, loopback bool
@@ -55,7 +57,7 @@ func build(links []attributes, subnets map[int][]netip.Prefix, default4, default
 			continue
 		}
 		l := Link{
-			Index: a.index, Name: a.name, MAC: a.mac,
+			Index: a.index, Name: a.name, MAC: a.mac, MTU: a.mtu,
 			Subnets:  segments(subnets[a.index]),
 			Default4: default4[a.index], Default6: default6[a.index],
 		}
@@ -86,7 +88,7 @@ func segments(in []netip.Prefix) []netip.Prefix {
 // Equal reports whether two snapshots say the same.
 func Equal(a, b []Link) bool {
 	return slices.EqualFunc(a, b, func(x, y Link) bool {
-		return x.Index == y.Index && x.Name == y.Name && slices.Equal(x.MAC, y.MAC) &&
+		return x.Index == y.Index && x.Name == y.Name && slices.Equal(x.MAC, y.MAC) && x.MTU == y.MTU &&
 			slices.Equal(x.Subnets, y.Subnets) && x.Default4 == y.Default4 && x.Default6 == y.Default6
 	})
 }

@@ -109,7 +109,7 @@ func list() (usable []Link, ipvs bool, err error) {
 		a := l.Attrs()
 		ipvs = ipvs || a.Name == IPVS
 		all = append(all, attributes{
-			index: a.Index, master: a.MasterIndex, name: a.Name, encapsulation: a.EncapType, mac: a.HardwareAddr,
+			index: a.Index, master: a.MasterIndex, mtu: a.MTU, name: a.Name, encapsulation: a.EncapType, mac: a.HardwareAddr,
 			up: a.RawFlags&unix.IFF_UP != 0, running: a.RawFlags&unix.IFF_RUNNING != 0, loopback: a.Flags&net.FlagLoopback != 0,
 			veth: l.Type() == "veth",
 		})

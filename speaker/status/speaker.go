@@ -171,7 +171,7 @@ func interfaceNames(links []announce.Link) string {
 func fill(s *v1beta1.SpeakerStatusStatus, o Own) []event {
 	s.Version, s.Interfaces = o.Version, nil
 	for _, l := range o.Links[:min(len(o.Links), maxInterfaces)] {
-		i := v1beta1.SpeakerInterface{Name: l.Name, MAC: l.MAC.String(), DefaultRoutes: l.DefaultRoutes}
+		i := v1beta1.SpeakerInterface{Name: l.Name, MAC: l.MAC.String(), MTU: int32(l.MTU), DefaultRoutes: l.DefaultRoutes}
 		for _, p := range l.Subnets {
 			i.Subnets = append(i.Subnets, p.String())
 		}
