@@ -92,40 +92,52 @@ func (v *view) versions(speaker *appsv1.DaemonSet) []Finding {
 // mtus: the interfaces in one subnet take packets of the same size. Where they do not, large packets between nodes are lost: those
 // that are passed on, and those that kube-proxy sends to a pod elsewhere.
 func (v *view) mtus() []Finding {
-	type place struct{ node, link string }
-	by := map[string]map[int32][]place{} // by subnet, then MTU
-	for i := range v.Speakers.Items {
-		s := &v.Speakers.Items[i]
-		for _, l := range s.Status.Interfaces {
-			for _, subnet := range l.Subnets {
-				if l.MTU == 0 { // the speaker is of an older version
-					continue
-				}
-				if by[subnet] == nil {
-					by[subnet] = map[int32][]place{}
-				}
-				by[subnet][l.MTU] = append(by[subnet][l.MTU], place{s.Name, l.Name})
-			}
-		}
-	}
+	by := v.interfaces()
 	var out []Finding
-	said := map[place]bool{}
+	said := map[port]bool{}
 	for _, subnet := range slices.Sorted(maps.Keys(by)) {
-		usual := slices.MaxFunc(slices.Sorted(maps.Keys(by[subnet])), func(a, b int32) int { return len(by[subnet][a]) - len(by[subnet][b]) })
-		for _, mtu := range slices.Sorted(maps.Keys(by[subnet])) {
+		sizes := slices.Sorted(maps.Keys(by[subnet]))
+		if len(sizes) < 2 {
+			continue
+		}
+		usual := slices.MaxFunc(sizes, func(a, b int32) int { return len(by[subnet][a]) - len(by[subnet][b]) })
+		for _, mtu := range sizes {
 			for _, p := range by[subnet][mtu] {
-				if mtu == usual || said[p] { // a subnet of each family, and one finding
+				if mtu == usual || said[p] { // an interface may be in several subnets
 					continue
 				}
 				said[p] = true
 				out = append(out, Finding{
-					Warning, "node " + p.node, "MTU", fmt.Sprintf("%s has an MTU of %d, others in %s have %d: large packets between them get lost", p.link, mtu, subnet, usual),
+					Warning, "node " + p.node, "MTU",
+					fmt.Sprintf("%s has an MTU of %d, others in %s have %d: large packets between them get lost", p.link, mtu, subnet, usual),
 					fmt.Sprintf("kubectl debug node/%s -it --profile=sysadmin --image=busybox -- ip link set dev %s mtu %d", p.node, p.link, usual),
 				})
 			}
 		}
 	}
 	return out
+}
+
+// port is an interface of a node.
+type port struct{ node, link string }
+
+// interfaces returns those that speakers report, by subnet and MTU. Speakers of older versions report no MTU.
+func (v *view) interfaces() map[string]map[int32][]port {
+	by := map[string]map[int32][]port{}
+	for i := range v.Speakers.Items {
+		s := &v.Speakers.Items[i]
+		for _, l := range s.Status.Interfaces {
+			for _, subnet := range l.Subnets {
+				if by[subnet] == nil {
+					by[subnet] = map[int32][]port{}
+				}
+				if l.MTU > 0 {
+					by[subnet][l.MTU] = append(by[subnet][l.MTU], port{s.Name, l.Name})
+				}
+			}
+		}
+	}
+	return by
 }
 
 // mendController is what mends a controller of which no replica runs.

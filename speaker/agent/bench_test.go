@@ -37,7 +37,7 @@ func BenchmarkEndpoint(b *testing.B) {
 		for i := range n {
 			svc := service(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String())
 			svc.Name = fmt.Sprint(i)
-			svc.Annotations[kube.AnnotationAnnouncers] = kube.AnnouncersText(map[netip.Addr][]string{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}): {"node-1"}})
+			svc.Annotations[kube.AnnotationAnnouncers] = kube.AnnouncersText(map[netip.Addr][]string{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}): {"node-1", "node-2"}})
 			a.see(w, svc)
 			a.see(w, slice("ns", svc.Name+"-1", svc.Name, "node-1"))
 		}

@@ -44,17 +44,19 @@ func newPlan(self string, drain, keep time.Duration, ping bool) *plan {
 func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce.Key {
 	changed := map[announce.Key]bool{}
 	p.gains = nil
-	for _, a := range p.due(w) {
+	due := p.due(w)
+	decider := announce.NewDecider(w.config(), nodes, len(due))
+	for _, a := range due {
 		sharers := make([]*announce.Service, 0, len(w.sharers[a]))
 		for _, k := range w.sharers[a] {
 			sharers = append(sharers, w.service(k))
 		}
 		before, after := p.of[a], []announce.Announcement(nil)
 		if len(sharers) > 0 {
-			after = w.refuse(a, announce.At(w.config(), nodes, a, sharers))
+			after = w.refuse(a, decider.At(a, sharers))
 		}
 		p.keeping.decide(w, nodes, a, after, sharers, now)
-		if reflect.DeepEqual(before, after) && !w.all && w.hosts[a] == (Host{}) {
+		if slices.EqualFunc(before, after, announce.Announcement.Same) && !w.all && w.hosts[a] == (Host{}) {
 			continue
 		}
 		for _, x := range slices.Concat(before, after) {

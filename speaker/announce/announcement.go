@@ -1,6 +1,9 @@
 package announce
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // An Announcement is what becomes of one address of one Service: by layer 2 and, in BGP, by that.
 type Announcement struct {
@@ -24,4 +27,11 @@ type Announcement struct {
 	Message string
 	// BGP is what becomes of it by BGP.
 	BGP Reach
+}
+
+// Same reports whether both say the same.
+func (a Announcement) Same(b Announcement) bool {
+	return a.Service == b.Service && a.Address == b.Address && a.Node == b.Node && slices.Equal(a.Links, b.Links) && a.Next == b.Next &&
+		a.Standin == b.Standin && slices.Equal(a.StandinLinks, b.StandinLinks) && a.Fresh == b.Fresh && a.Reason == b.Reason &&
+		a.Message == b.Message && slices.Equal(a.BGP.Peers, b.BGP.Peers) && a.BGP.Reason == b.BGP.Reason && a.BGP.Message == b.BGP.Message
 }

@@ -18,7 +18,9 @@ type candidate struct {
 	// preference is the sum of the weights of the advertisements that select the node.
 	preference int
 	// place in the record; past its end if it is not there.
-	place  int
+	place int
+	// seed of the address, by which nodes have weights, and the weight, 0 before it is worked out.
+	seed   seed
 	weight uint64
 }
 
@@ -58,16 +60,28 @@ func (n *Node) standing(recorded bool) standing {
 // does better or is preferred; where nothing is recorded the highest random weight decides, so
 // that all speakers choose the same without a word.
 func (c *candidate) compare(o *candidate) int {
-	return cmp.Or(
-		c.rank(o),
-		cmp.Compare(o.place, c.place),
-		cmp.Compare(c.weight, o.weight),
-		cmp.Compare(o.node.Name, c.node.Name),
-	)
+	if d := c.rank(o); d != 0 {
+		return d
+	}
+	if c.place != o.place {
+		return cmp.Compare(o.place, c.place)
+	}
+	return cmp.Or(cmp.Compare(c.weigh(), o.weigh()), cmp.Compare(o.node.Name, c.node.Name))
+}
+
+// weigh is the candidate's weight, which is worked out when it is needed first: most elections are decided without.
+func (c *candidate) weigh() uint64 {
+	if c.weight == 0 {
+		c.weight = c.seed.weigh(c.node.Name)
+	}
+	return c.weight
 }
 
 // rank is compare but for what is recorded and for chance.
 func (c *candidate) rank(o *candidate) int {
+	if c.standing == o.standing && c.near == o.near { // as most are
+		return c.preference - o.preference
+	}
 	return cmp.Or(
 		cmp.Compare(min(c.standing, degraded), min(o.standing, degraded)),
 		cmp.Compare(c.near, o.near),
@@ -77,19 +91,33 @@ func (c *candidate) rank(o *candidate) int {
 }
 
 // stand fills in a candidate, or says why a node cannot announce the address, for all who have a stake in it. It is called for each node and
-// address: it allocates nothing, so the links are left to linksFor.
-func (e *election) stand(stakes []stake, n *Node, c *candidate) obstacle {
-	*c = candidate{node: n, place: slices.Index(e.record, n.Name)}
-	c.standing = n.standing(c.place == 0)
-	if c.place < 0 {
+// address: it allocates nothing, so the links are left to linksFor. Of a kind that is known it has to find out only what is recorded.
+func (e *election) stand(stakes []stake, known []ballot, i int, c *candidate) obstacle {
+	var why obstacle
+	if known != nil {
+		*c, why = known[i].candidate, known[i].why
+	} else {
+		why = c.suits(stakes, &e.nodes[i], e.addr)
+	}
+	if why != none {
+		return why
+	}
+	c.seed = e.seed
+	if c.place = slices.Index(e.record, c.node.Name); c.place < 0 {
 		c.place = len(e.record)
 	}
+	c.standing = c.node.standing(len(e.record) > 0 && c.place == 0)
+	return none
+}
+
+// suits fills in what is the same for all addresses of a kind, or says what is in the way.
+func (c *candidate) suits(stakes []stake, n *Node, a netip.Addr) obstacle {
+	*c = candidate{node: n}
 	for i := range stakes {
-		if why := c.suit(&stakes[i], e.addr); why != none {
+		if why := c.suit(&stakes[i], a); why != none {
 			return why
 		}
 	}
-	c.weight = e.seed.weigh(n.Name)
 	return none
 }
 

@@ -7,10 +7,17 @@ import (
 	"github.com/fairlead-lb/fairlead/config"
 )
 
+// At says who announces one address: see Decider.
+func At(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service) []Announcement {
+	return NewDecider(s, nodes, 1).At(a, sharers)
+}
+
 // At says who announces one address, for each of the Services that have it: one, or several that
 // share it, sorted by Key. One node announces it, for all of them.
-func At(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service) []Announcement {
+func (d *Decider) At(a netip.Addr, sharers []*Service) []Announcement {
+	s, nodes := d.snapshot, d.nodes
 	e := electionOf(nodes, a)
+	e.decider = d
 	e.record = recordOf(a, sharers)
 	e.stakes = stakesOf(s, a, sharers)
 	fresh := !slices.ContainsFunc(sharers, func(svc *Service) bool { return slices.Contains(svc.InUse, a) })
@@ -64,6 +71,8 @@ type election struct {
 	seed   seed
 	record []string
 	stakes []stake
+	// decider may know the candidates already; nil for none.
+	decider *Decider
 	// shared is what came of the election for all; it is held once.
 	shared result
 	held   bool
@@ -134,9 +143,10 @@ type result struct {
 // elect finds the best candidate for some stakes.
 func (e *election) elect(stakes []stake) result {
 	var r result
-	var c, best, next, standin candidate
+	var c, best, next candidate
+	known := e.decider.ballots(stakes, e.addr)
 	for i := range e.nodes {
-		why := e.stand(stakes, &e.nodes[i], &c)
+		why := e.stand(stakes, known, i, &c)
 		if r.count[why]++; why != none {
 			continue
 		}
@@ -148,15 +158,23 @@ func (e *election) elect(stakes []stake) result {
 		case next.node == nil || c.compare(&next) > 0:
 			next = c
 		}
-		if c.node.Presence == Alive && (standin.node == nil || c.compare(&standin) > 0) {
-			standin = c
+	}
+	r.best, r.next = e.elected(stakes, &best), e.elected(stakes, &next)
+	if best.node != nil && best.node.Presence == Away {
+		r.standin = e.standin(stakes, known)
+	}
+	return r
+}
+
+// standin is the best candidate of those whose speakers answer.
+func (e *election) standin(stakes []stake, known []ballot) elected {
+	var c, best candidate
+	for i := range e.nodes {
+		if e.stand(stakes, known, i, &c) == none && c.node.Presence == Alive && (best.node == nil || c.compare(&best) > 0) {
+			best = c
 		}
 	}
-	if best.node == nil || best.node.Presence != Away {
-		standin.node = nil
-	}
-	r.best, r.next, r.standin = e.elected(stakes, &best), e.elected(stakes, &next), e.elected(stakes, &standin)
-	return r
+	return e.elected(stakes, &best)
 }
 
 // elected is a node, nil for none, and the links on which it would announce, sorted.

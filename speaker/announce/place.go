@@ -33,7 +33,7 @@ func Place(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service, l
 	least := func(not *candidate, load func(node string) int) (best *candidate) {
 		for i := range nodes {
 			c := new(candidate)
-			if why := e.stand(stakes, &nodes[i], c); why != none || c.standing == lost || not != nil && c.node == not.node {
+			if why := e.stand(stakes, nil, i, c); why != none || c.standing == lost || not != nil && c.node == not.node {
 				continue
 			}
 			if best == nil || cmp.Or(c.rank(best), cmp.Compare(load(best.node.Name), load(c.node.Name)), c.compare(best)) > 0 {

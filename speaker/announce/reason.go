@@ -57,14 +57,13 @@ func Obstacles(s *config.Snapshot, nodes []Node, a netip.Addr, svc *Service) map
 	if len(x.Endpoints) == 0 {
 		x.Local, x.Endpoints = false, map[string]int{"": 1}
 	}
-	e := electionOf(nodes, a)
 	stakes := stakesOf(s, a, []*Service{&x})
 	if len(stakes) == 0 {
 		return nil
 	}
 	out := make(map[string]string, len(nodes))
 	for i := range nodes {
-		out[nodes[i].Name] = says[e.stand(stakes, &nodes[i], new(candidate))]
+		out[nodes[i].Name] = says[new(candidate).suits(stakes, &nodes[i], a)]
 	}
 	return out
 }
