@@ -44,11 +44,17 @@ const either = `nodeSelectors: [{matchLabels: {kubernetes.io/hostname: node-1}},
 func dual(t *testing.T, on *cluster, ad string) *story {
 	t.Helper()
 	s := tell(t, on)
+	s.dual(ad)
+	return s
+}
+
+// dual creates a Service with an address of each family, whose pods are on node-3.
+func (s *story) dual(ad string) {
+	s.Helper()
 	six := fmt.Sprintf("fd30::100:%x00/120", s.block())
 	s.apply(pool("main", `172.30.0.100-172.30.0.108, "`+six+`"`) + advertised(ad) + web(2, "nodeSelector: {kubernetes.io/hostname: node-3}") +
 		service("web", "", "ipFamilyPolicy: RequireDualStack"))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
-	return s
 }
 
 // undergo tells what happens one after the other, each when all is well again.

@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/fairlead-lb/fairlead/internal/image"
+	"github.com/fairlead-lb/fairlead/internal/lab"
+)
+
+// previous is the version that an upgrade comes from, and a rollback goes to: a commit, until there is a release, whose tag it is then.
+const previous = "5b5d36af67aea3c99b517e32e3a757a7ae3ab943"
+
+// source returns the files of the previous version, or where the checkout has no history those of this one.
+func (s *story) source(checkout string) string {
+	s.Helper()
+	archive, err := exec.CommandContext(s.Context(), "git", "-C", checkout, "archive", previous).Output()
+	if err != nil {
+		s.Logf("the checkout has no commit %s: this version stands in for the previous one", previous)
+		return checkout
+	}
+	dir := s.TempDir()
+	tar := exec.CommandContext(s.Context(), "tar", "-x", "-C", dir)
+	tar.Stdin = bytes.NewReader(archive)
+	if out, err := tar.CombinedOutput(); err != nil {
+		s.Fatalf("unpack the previous version: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// previous builds the previous version, gives its images to all nodes, and returns the folder of its manifests.
+func (s *story) previous(checkout string) string {
+	s.Helper()
+	const tag = "previous"
+	source, dir := s.source(checkout), s.TempDir()
+	for name, user := range map[string]string{"controller": "65532:65532", "speaker": "0:0"} {
+		program, archive := filepath.Join(dir, "fairlead-"+name), filepath.Join(dir, name+".tar")
+		build := exec.CommandContext(s.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, "./"+name)
+		build.Dir = source
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+		if out, err := build.CombinedOutput(); err != nil {
+			s.Fatalf("build the previous %s: %v\n%s", name, err, out)
+		}
+		s.must(image.Write(archive, image.Image{Name: "ghcr.io/fairlead-lb/" + name + ":" + tag, Program: program, Arch: runtime.GOARCH, User: user}))
+		s.must(s.LoadImage(s.Context(), archive))
+	}
+	manifests := filepath.Join(dir, "manifests")
+	s.must(os.CopyFS(manifests, os.DirFS(filepath.Join(source, "manifests"))))
+	kustomization := filepath.Join(manifests, "default", "kustomization.yaml")
+	text, err := os.ReadFile(kustomization)
+	s.must(err)
+	s.must(os.WriteFile(kustomization, []byte(strings.ReplaceAll(string(text), "newTag: dev", "newTag: "+tag)), 0o600))
+	return manifests
+}
+
+// TestUpgrade: from the previous version, and back to it, no page fails, no connection breaks, and no address moves or changes.
+func TestUpgrade(t *testing.T) {
+	s := tell(t, shared)
+	s.base = lastBase
+	s.dual(either)
+	checkout, err := filepath.Abs("../..")
+	s.must(err)
+	manifests := s.previous(checkout)
+	install := func(manifests string) func(*story, string) func() {
+		return func(s *story, _ string) func() {
+			before := s.both()
+			s.held(50, func() {
+				if out, err := s.Kubectl(s.Context(), nil, "apply", "-k", filepath.Join(manifests, "default")); err != nil {
+					s.Fatalf("apply %s: %v\n%s", manifests, err, out)
+				}
+				s.must(s.RolledOut(s.Context(), "deployment/controller", "daemonset/speaker"))
+			})
+			if after := s.both(); strings.Join(before, " ") != strings.Join(after, " ") {
+				s.Errorf("the addresses were %v, and are %v", before, after)
+			}
+			s.assignsAfter()
+			return func() {}
+		}
+	}
+	s.afterwards("-n", lab.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s")
+	s.afterwards("apply", "-k", filepath.Join(checkout, "manifests/default"))
+	s.undergo(
+		disruption{name: "Rollback", reason: "the previous version", stays: true, do: install(manifests)},
+		disruption{name: "Upgrade", reason: "this version", stays: true, do: install(filepath.Join(checkout, "manifests"))},
+	)
+}
+
+// assignsAfter sees that a new Service gets an address, and gives it back.
+func (s *story) assignsAfter() {
+	s.Helper()
+	s.apply(service("late", "", ""))
+	s.announcer("late")
+	s.kubectl("delete", "service", "late")
+}
