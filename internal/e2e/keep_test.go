@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -125,6 +126,17 @@ func TestKeepConnections(t *testing.T) {
 			}
 		})
 	})
+	s.Run("APIServerDown", func(t *testing.T) {
+		s := s.in(t)
+		s.settled()
+		node := s.announcer("web")
+		s.held(50, func() {
+			label(node, "=")
+			s.moved(node)
+			s.awhileWithoutAPIServer(15 * second)
+		})
+		label(node, "-")
+	})
 	s.Run("RebalancedByController", func(t *testing.T) {
 		s := s.in(t)
 		s.afterwards("-n", lab.Namespace, "rollout", "undo", "deployment/controller")
@@ -132,6 +144,21 @@ func TestKeepConnections(t *testing.T) {
 			{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--rebalance-after=15s"}]`)
 		s.must(s.RolledOut(s.Context(), "deployment/controller"))
 		s.rebalanced(func() {})
+	})
+}
+
+// awhileWithoutAPIServer stops the API server for a while.
+func (s *story) awhileWithoutAPIServer(long time.Duration) {
+	s.Helper()
+	start := sync.OnceFunc(func() { s.check(s.Start(lab.APIServer)) })
+	s.Cleanup(start)
+	s.Cleanup(func() { s.check(s.Wake(context.Background())) })
+	s.must(s.Stop(lab.APIServer))
+	time.Sleep(long)
+	start()
+	s.within(30*second, "API server", func() error {
+		_, err := s.Kubectl(s.Context(), nil, "get", "nodes")
+		return err
 	})
 }
 
