@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -136,6 +137,59 @@ func (s *story) since() string {
 	return s.kubectl("get", "bgpstatus", "node-1", "-o", `jsonpath={.status.sessions[?(@.peer=="router-a")].since}`)
 }
 
+// weighted has one node with twice the pods of each other, and sees FRR send it twice the connections.
+func (s *story) weighted() {
+	s.Helper()
+	s.apply(bgpObjects("weightByEndpoints: true", ""))
+	s.kubectl("patch", "service", "web", "-p", `{"spec":{"externalTrafficPolicy":"Local"}}`)
+	s.kubectl("scale", "deployment/web", "--replicas=4")
+	s.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+	pods := map[string]int{}
+	for _, node := range strings.Fields(s.kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}")) {
+		pods[s.address(node)]++
+	}
+	if len(pods) != 3 {
+		s.Fatalf("pods by node are %v", pods)
+	}
+	s.within(20*second, "as much bandwidth as endpoints", func() error {
+		one := map[float32]bool{}
+		if err := s.paths(routed4+"/32", func(p router.Path) error {
+			one[p.LinkBandwidth/float32(pods[p.NextHop.String()])] = true
+			return nil
+		})(); err != nil {
+			return err
+		}
+		if one[0] || len(one) != 1 {
+			return fmt.Errorf("an endpoint is worth %v, pods are %v", one, pods)
+		}
+		return nil
+	})
+	s.within(10*second, "the kernel of router-1 sends by weight", func() error {
+		out, err := s.Host(lab.Router1).Command(s.Context(), "ip", "-j", "route", "show", routed4).Output()
+		if err != nil {
+			return err
+		}
+		var routes []struct {
+			NextHops []struct {
+				Gateway string
+				Weight  int
+			}
+		}
+		if err := json.Unmarshal(out, &routes); err != nil || len(routes) != 1 {
+			return fmt.Errorf("routes are %s: %w", out, err)
+		}
+		for _, h := range routes[0].NextHops {
+			// In percent: FRR gives each the integer of it.
+			if want := 100 * pods[h.Gateway] / 4; h.Weight != want {
+				return fmt.Errorf("%s has weight %d, want %d: %s", h.Gateway, h.Weight, want, out)
+			}
+		}
+		return nil
+	})
+	s.within(10*second, "page", s.far(routed4))
+	s.kubectl("patch", "service", "web", "-p", `{"spec":{"externalTrafficPolicy":"Cluster"}}`)
+}
+
 // TestBGP announces a Service to FRR and to BIRD: what these have of it, in their own words, and what a client behind them gets.
 func TestBGP(t *testing.T) {
 	s := routed(t, `communities: ["64512:100", "large:64512:1:2", no-export], med: 7, asPathPrepend: 1`, "", lab.Routing{BFD: lab.FastBFD})
@@ -200,6 +254,7 @@ func TestBGP(t *testing.T) {
 		s.kubectl("scale", "deployment/web", "--replicas=3")
 		s.within(30*second, "all again", s.forwards(routed4+"/32", all...))
 	})
+	s.Run("Weighted", func(t *testing.T) { s.part(t).weighted() })
 	s.Run("Aggregate", func(t *testing.T) {
 		s := s.part(t)
 		s.apply(bgpObjects("aggregationLength: 30, aggregationLengthV6: 126", ""))
