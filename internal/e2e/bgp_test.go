@@ -145,7 +145,7 @@ func (s *story) weighted() {
 	s.kubectl("scale", "deployment/web", "--replicas=4")
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
 	pods := map[string]int{}
-	for _, node := range strings.Fields(s.kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}")) {
+	for node := range strings.FieldsSeq(s.kubectl("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].spec.nodeName}")) {
 		pods[s.address(node)]++
 	}
 	if len(pods) != 3 {
