@@ -122,51 +122,136 @@ func (a *app) migrate() *cobra.Command {
 }
 
 func (a *app) migrateMetalLB() *cobra.Command {
-	var from []string
-	var rehearsal bool
-	var namespace string
+	o := &migration{}
 	cmd := &cobra.Command{
-		Use: "metallb", Short: "Write MetalLB's configuration as Fairlead's, or rehearse what would become of the Services", Args: cobra.NoArgs,
-		Long: `Write MetalLB's configuration as Fairlead's manifests, or, with --rehearse, say what would become of each Service. Nothing is changed.
+		Use: "metallb", Short: "Come over from MetalLB: convert its configuration, rehearse, take over", Args: cobra.NoArgs,
+		Long: `Write MetalLB's configuration as Fairlead's manifests; with --rehearse, say what would become of each Service; with --apply, take over.
 
 What has no equivalent is named and stops it, with exit status 2. A rehearsal ends with exit status 1 if the address of any Service
-would change. Services need not be edited: MetalLB's annotations are understood.`,
+would change. Services need not be edited: MetalLB's annotations are understood.
+
+--apply takes over step by step, and says each. MetalLB's controller is stopped first; then Fairlead adopts the addresses and announces
+them beside MetalLB, from the same nodes; then the nodes are handed over one by one. It can be run again where it was interrupted. MetalLB
+stays installed: --back hands over to it again.`,
 		Example: "  kubectl fairlead migrate metallb --rehearse\n  kubectl fairlead migrate metallb > fairlead.yaml\n" +
-			"  kubectl fairlead migrate metallb --from metallb/",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			m, err := a.metalLB(cmd.Context(), from, namespace)
-			if err != nil {
-				return err
-			}
-			c := convert(m.objects, m.services)
-			r, err := rehearse(c, m.services, m.namespaces)
-			if err != nil {
-				return err
-			}
-			c.Findings = r.Findings
-			stopped := faulty(c.Findings)
-			if stopped || rehearsal {
-				if err := output(a.out, a.format, r); err != nil {
-					return err
-				}
-			}
-			switch {
-			case stopped:
-				return errors.New("the configuration of MetalLB cannot be converted as it is: see the errors")
-			case !rehearsal:
-				return c.manifests(a.out)
-			case len(r.Changes) > 0:
-				return errWrong
-			default:
-				return nil
-			}
-		},
+			"  kubectl fairlead migrate metallb --from metallb/\n  kubectl fairlead migrate metallb --apply",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.migrateFrom(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&from, "from", nil, "read this file or folder, or - for what comes in, and not a cluster; may be repeated")
-	f.BoolVar(&rehearsal, "rehearse", false, "say what would become of each Service")
-	f.StringVar(&namespace, "metallb-namespace", "metallb-system", "`namespace` that MetalLB runs in")
+	f.StringArrayVar(&o.from, "from", nil, "read this file or folder, or - for what comes in, and not a cluster; may be repeated")
+	f.BoolVar(&o.rehearse, "rehearse", false, "say what would become of each Service")
+	f.BoolVar(&o.apply, "apply", false, "take over from MetalLB")
+	f.BoolVar(&o.back, "back", false, "hand over to MetalLB again, which --apply has stopped")
+	f.BoolVar(&o.changes, "accept-changes", false, "with --apply: although Services would change")
+	f.BoolVar(&o.paused, "paused", false, "with --apply: what watches over MetalLB, such as an operator or Argo CD, is paused")
+	f.StringVar(&o.namespace, "metallb-namespace", "metallb-system", "`namespace` that MetalLB runs in")
 	return cmd
+}
+
+// migration are the flags of migrate metallb.
+type migration struct {
+	from                                   []string
+	rehearse, apply, back, paused, changes bool
+	namespace                              string
+}
+
+// validate returns an error where flags do not go together.
+func (o *migration) validate() error {
+	doing := 0
+	for _, is := range []bool{o.rehearse, o.apply, o.back} {
+		if is {
+			doing++
+		}
+	}
+	if doing > 1 || len(o.from) > 0 && (o.apply || o.back) {
+		return fmt.Errorf("%w: --rehearse, --apply and --back exclude each other, and --apply and --back read no files (--from)", errUsage)
+	}
+	return nil
+}
+
+func (a *app) migrateFrom(ctx context.Context, o *migration) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	m, err := a.metalLB(ctx, o.from, o.namespace)
+	if err != nil {
+		return err
+	}
+	c := convert(m.objects, m.services)
+	r, err := rehearse(c, m.services, m.namespaces)
+	if err != nil {
+		return err
+	}
+	c.Findings = r.Findings
+	stopped := faulty(c.Findings)
+	if stopped || o.rehearse {
+		if err := output(a.out, a.format, r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case stopped:
+		return errors.New("the configuration of MetalLB cannot be converted as it is: see the errors")
+	case o.apply && len(r.Changes) > 0 && !o.changes:
+		return fmt.Errorf("%d Services would change: see --rehearse; --accept-changes takes over all the same", len(r.Changes))
+	case o.apply || o.back:
+		return a.takeOver(ctx, c, o)
+	case !o.rehearse:
+		return c.manifests(a.out)
+	case len(r.Changes) > 0:
+		return errWrong
+	default:
+		return nil
+	}
+}
+
+// takeOver takes over from MetalLB, or hands over to it again.
+func (a *app) takeOver(ctx context.Context, c Conversion, o *migration) error {
+	cluster, err := a.read(ctx)
+	if err != nil {
+		return err
+	}
+	api, err := a.connect(append(slices.Clone(metalKinds), metalL2Status)...)
+	if err != nil {
+		return err
+	}
+	x := &cutover{client: api, namespace: o.namespace, conversion: c, class: cluster.class(), say: func(format string, args ...any) {
+		fmt.Fprintf(a.out, format, args...) //nolint:errcheck // what is done is done
+	}}
+	if o.back {
+		return x.back(ctx)
+	}
+	if err := errors.Join(cluster.able(c), x.ready(ctx, o.paused)); err != nil {
+		return err
+	}
+	if err := x.run(ctx); err != nil {
+		return fmt.Errorf("%w\nTo go on, run it again. To go back: kubectl fairlead migrate metallb --back", err)
+	}
+	x.say("When all is as you expect (kubectl fairlead status), remove MetalLB. To go back: kubectl fairlead migrate metallb --back\n")
+	return nil
+}
+
+// able returns an error where Fairlead does not run as it has to.
+func (c *Cluster) able(x Conversion) error {
+	var errs []error
+	for _, f := range c.view().installation() {
+		errs = append(errs, fmt.Errorf("%s: %s", f.Object, f.Message))
+	}
+	lacks := func(what string, pod *corev1.PodSpec, flags []string) {
+		for _, flag := range flags {
+			if !slices.ContainsFunc(pod.Containers, func(c corev1.Container) bool { return slices.Contains(c.Args, flag) }) {
+				errs = append(errs, fmt.Errorf("the %s needs the flag %s", what, flag))
+			}
+		}
+	}
+	controller, speaker := c.installed()
+	if controller != nil {
+		lacks("controller", &controller.Spec.Template.Spec, x.Flags)
+	}
+	if speaker != nil {
+		lacks("speaker", &speaker.Spec.Template.Spec, slices.Concat(x.Flags, x.SpeakerFlags))
+	}
+	return errors.Join(errs...)
 }
 
 // metalLB reads files, or a cluster.

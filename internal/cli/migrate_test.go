@@ -74,6 +74,16 @@ func TestNoEquivalent(t *testing.T) {
 	}
 }
 
+// TestMigrationFlags: what does not go together is refused before anything is read.
+func TestMigrationFlags(t *testing.T) {
+	for _, args := range [][]string{{"--apply", "--back"}, {"--apply", "--rehearse"}, {"--from", "x", "--apply"}, {"--from", "x", "--back"}} {
+		status, out, errs := run(t, append([]string{"migrate", "metallb"}, args...)...)
+		if status != exitError || out != "" || !strings.Contains(errs, "exclude each other") {
+			t.Errorf("%v: status %d: %s%s", args, status, out, errs)
+		}
+	}
+}
+
 // TestRehearsal: a Service that would have another address says which, and why.
 func TestRehearsal(t *testing.T) {
 	in := strings.Replace(metallb(t), "192.0.2.17/28", "192.0.2.32/29", 1) // without the address of shop/web

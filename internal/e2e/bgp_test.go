@@ -125,7 +125,7 @@ func (s *story) far(address string) func() error {
 // peersSay returns an error unless all BGPPeers say this of their sessions.
 func (s *story) peersSay(want string) func() error {
 	return func() error {
-		if got := s.kubectl("get", "bgppeers", "-o", `jsonpath={.items[*].status.sessions}`); strings.TrimSpace(got) != want+" "+want {
+		if got := s.kubectl("get", "bgppeers.fairlead.io", "-o", `jsonpath={.items[*].status.sessions}`); strings.TrimSpace(got) != want+" "+want {
 			return fmt.Errorf("BGPPeers say %q, want %q of each", got, want)
 		}
 		return nil

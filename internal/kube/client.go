@@ -26,6 +26,7 @@ func NewClient(rc *rest.Config, others ...schema.GroupVersionKind) (client.Clien
 		m.Add(appsv1.SchemeGroupVersion.WithKind("Deployment"), meta.RESTScopeNamespace)
 		m.Add(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), meta.RESTScopeNamespace)
 		m.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
+		m.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 		for _, gvk := range others {
 			m.Add(gvk, meta.RESTScopeNamespace)
 		}
