@@ -156,11 +156,12 @@ func (s *segment) nobody(what string, f family) {
 	}
 	show := func() string { return s.run(peer, "ip neigh show dev br0 to "+f.vip.String()) }
 	s.eventually(what, func() bool {
-		if !strings.Contains(show(), "INCOMPLETE") {
+		entry := show()
+		if !strings.Contains(entry, "INCOMPLETE") && !strings.Contains(entry, "FAILED") { // it is answered, or has not been asked for
 			s.forget(f)
 			s.call(f)
 		}
-		return strings.Contains(show(), "FAILED")
+		return strings.Contains(entry, "FAILED")
 	}, show)
 }
 
