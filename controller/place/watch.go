@@ -74,16 +74,28 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 
 // Learn tells the Placer what holds now.
 func (r *Reconciler) Learn(ctx context.Context) error {
-	var pools v1beta1.IPAddressPoolList
-	var ads v1beta1.L2AdvertisementList
+	snapshot, err := Snapshot(ctx, r.Client)
+	if err != nil {
+		return err
+	}
 	var nodes corev1.NodeList
 	var speakers v1beta1.SpeakerStatusList
-	if err := errors.Join(r.Client.List(ctx, &pools), r.Client.List(ctx, &ads), r.Client.List(ctx, &nodes), r.Client.List(ctx, &speakers)); err != nil {
-		return fmt.Errorf("list what places depend on: %w", err)
+	if err := errors.Join(r.Client.List(ctx, &nodes), r.Client.List(ctx, &speakers)); err != nil {
+		return fmt.Errorf("list nodes and speakers: %w", err)
 	}
-	snapshot, _ := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: ads.Items}) // controller/conditions tells of problems
 	r.Placer.Configure(snapshot, Nodes(nodes.Items, speakers.Items))
 	return nil
+}
+
+// Snapshot reads the configuration that places depend on: pools, and L2Advertisements.
+func Snapshot(ctx context.Context, c client.Reader) (*config.Snapshot, error) {
+	var pools v1beta1.IPAddressPoolList
+	var ads v1beta1.L2AdvertisementList
+	if err := errors.Join(c.List(ctx, &pools), c.List(ctx, &ads)); err != nil {
+		return nil, fmt.Errorf("list pools and L2Advertisements: %w", err)
+	}
+	s, _ := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: ads.Items}) // controller/conditions tells of problems
+	return s, nil
 }
 
 // Nodes returns the nodes as announce wants to see them, sorted.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -23,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/config"
 	"github.com/fairlead-lb/fairlead/controller/place"
 	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
@@ -103,25 +103,16 @@ func (c *course) wait(now time.Time, nodes []announce.Node, after time.Duration)
 
 // choose chooses the moves.
 func (r *Reconciler) choose(ctx context.Context) ([]announce.Move, error) {
-	var pools v1beta1.IPAddressPoolList
-	var ads v1beta1.L2AdvertisementList
+	snapshot, err := place.Snapshot(ctx, r.Client)
+	if err != nil {
+		return nil, err
+	}
 	var services corev1.ServiceList
-	if err := errors.Join(r.Client.List(ctx, &pools), r.Client.List(ctx, &ads), r.Client.List(ctx, &services)); err != nil {
-		return nil, fmt.Errorf("list what places depend on: %w", err)
+	if err := r.Client.List(ctx, &services); err != nil {
+		return nil, fmt.Errorf("list Services: %w", err)
 	}
-	snapshot, _ := config.Build(config.Objects{Pools: pools.Items, L2Advertisements: ads.Items}) // controller/conditions tells of problems
 	sharers, fixed := shared(services.Items, r.Class)
-	return moves(announce.NewBalance(snapshot, r.course.nodes, sharers, fixed)), nil
-}
-
-func moves(b *announce.Balance) (out []announce.Move) {
-	for {
-		m, ok := b.Next()
-		if !ok {
-			return out
-		}
-		out = append(out, m)
-	}
+	return announce.NewBalance(snapshot, r.course.nodes, sharers, fixed).Moves(math.MaxInt), nil
 }
 
 // shared returns the Services that have each address, sorted, and the addresses that stay where they are: those of policy Local.

@@ -56,7 +56,7 @@ var Table = []Rule{
 	{Package: "controller/place", Ours: []string{"api/v1beta1", "config", "internal/kube", "speaker/announce"}, Never: sockets},
 	{Package: "controller/peerstatus", Ours: []string{"api/v1beta1", "config", "controller/outage", "internal/kube"}, Never: sockets},
 	{Package: "controller/poolstatus", Ours: []string{"api/v1beta1", "config", "ipam", "internal/kube"}, Never: sockets},
-	{Package: "controller/rebalance", Ours: []string{"api/v1beta1", "config", "controller/place", "internal/kube", "speaker/announce"}, Never: sockets},
+	{Package: "controller/rebalance", Ours: []string{"api/v1beta1", "controller/place", "internal/kube", "speaker/announce"}, Never: sockets},
 	{Package: "controller/totals", Ours: []string{"api/v1beta1", "controller/conditions", "internal/kube", "internal/metrics"}, Never: sockets},
 
 	// The speaker: it never assigns. The agent decides and knows no driver; node joins them.

@@ -46,11 +46,7 @@ func (c *Cluster) Rebalance(most int) Rebalance {
 	v := c.view()
 	b := announce.NewBalance(v.snapshot, v.nodes, v.sharers, nil)
 	out := Rebalance{Before: b.Counts(), Moves: []Move{}, Kept: place.KeepsConnections(c.Speakers.Items)}
-	for len(out.Moves) < most {
-		m, ok := b.Next()
-		if !ok {
-			break
-		}
+	for _, m := range b.Moves(most) {
 		out.Moves = append(out.Moves, Move{Service: m.Service.String(), Address: m.Address.String(), From: m.From, To: m.To, move: m})
 	}
 	out.After = b.Counts()

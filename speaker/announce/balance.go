@@ -19,10 +19,9 @@ type Move struct {
 
 // A Balance is what each node announces by layer 2, while moves are chosen.
 type Balance struct {
-	snapshot *config.Snapshot
-	nodes    []Node
-	sharers  map[netip.Addr][]*Service
-	fixed    map[netip.Addr]bool
+	decider *Decider
+	sharers map[netip.Addr][]*Service
+	fixed   map[netip.Addr]bool
 
 	at map[string][]netip.Addr // sorted, by node
 	// stuck are pairs of nodes between which nothing can be moved.
@@ -31,7 +30,9 @@ type Balance struct {
 
 // NewBalance works out what each node announces. Fixed addresses are counted, and stay.
 func NewBalance(s *config.Snapshot, nodes []Node, sharers map[netip.Addr][]*Service, fixed map[netip.Addr]bool) *Balance {
-	b := &Balance{snapshot: s, nodes: nodes, sharers: sharers, fixed: fixed, at: map[string][]netip.Addr{}, stuck: map[[2]string]bool{}}
+	b := &Balance{
+		decider: NewDecider(s, nodes, len(sharers)), sharers: sharers, fixed: fixed, at: map[string][]netip.Addr{}, stuck: map[[2]string]bool{},
+	}
 	for i := range nodes {
 		if n := &nodes[i]; n.Ready && !n.Excluded && !n.Retiring && !n.NetworkUnavailable {
 			b.at[n.Name] = nil
@@ -46,7 +47,7 @@ func NewBalance(s *config.Snapshot, nodes []Node, sharers map[netip.Addr][]*Serv
 }
 
 func (b *Balance) announcer(a netip.Addr, sharers []*Service) string {
-	for _, x := range At(b.snapshot, b.nodes, a, sharers) {
+	for _, x := range b.decider.At(a, sharers) {
 		if x.Node != "" {
 			return x.Node
 		}
@@ -63,9 +64,20 @@ func (b *Balance) Counts() map[string]int {
 	return out
 }
 
-// Next chooses a move, from the node with the most addresses to the one with the fewest that may announce one of them as
-// well; false if the numbers differ by one at most, or nothing can be moved.
-func (b *Balance) Next() (Move, bool) {
+// Moves chooses so many moves at most, as few as there can be, until the numbers differ by one at most or nothing can be moved.
+func (b *Balance) Moves(most int) (out []Move) {
+	for len(out) < most {
+		m, ok := b.next()
+		if !ok {
+			break
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// next chooses a move, from the node with the most addresses to the one with the fewest that may announce one of them as well.
+func (b *Balance) next() (Move, bool) {
 	byCount := slices.SortedFunc(maps.Keys(b.at), func(x, y string) int {
 		if d := len(b.at[y]) - len(b.at[x]); d != 0 {
 			return d
