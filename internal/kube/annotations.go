@@ -63,15 +63,15 @@ var (
 
 // Annotate sets an annotation, or removes it where the value is empty.
 func Annotate(o metav1.Object, key, value string) {
-	all := o.GetAnnotations()
-	if value == "" {
+	all := o.GetAnnotations() // a copy, where the object is unstructured
+	switch {
+	case value == "":
 		delete(all, key)
-		return
+	case all == nil:
+		all = map[string]string{key: value}
+	default:
+		all[key] = value
 	}
-	if all == nil {
-		all = map[string]string{}
-	}
-	all[key] = value
 	o.SetAnnotations(all)
 }
 
