@@ -6,7 +6,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/image"
 	"github.com/fairlead-lb/fairlead/internal/lab"
 	"github.com/fairlead-lb/fairlead/internal/measure"
 )
@@ -138,6 +143,40 @@ func (s *story) kubectl(args ...string) string {
 		s.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return out
+}
+
+// buildImage builds a program of the module in a folder, and gives all nodes an image of it.
+func (s *story) buildImage(name, folder, program, of, user string) {
+	s.Helper()
+	dir := s.TempDir()
+	path, archive := filepath.Join(dir, program), filepath.Join(dir, program+".tar")
+	cmd := exec.CommandContext(s.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, of)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.Fatalf("build %s: %v\n%s", of, err, out)
+	}
+	s.must(image.Write(archive, image.Image{Name: name, Program: path, Arch: runtime.GOARCH, User: user}))
+	s.must(s.LoadImage(s.Context(), archive))
+}
+
+// globally runs kubectl without the story's namespace.
+func (s *story) globally(args ...string) string {
+	s.Helper()
+	out, err := s.Kubectl(s.Context(), nil, args...)
+	if err != nil {
+		s.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// apiServerAnswers waits until the API server does again, which was started. It may be called when the test has ended.
+func (s *story) apiServerAnswers() {
+	s.Helper()
+	s.within(30*second, "API server", func() error {
+		_, err := s.Kubectl(context.Background(), nil, "get", "nodes")
+		return err
+	})
 }
 
 // within waits until something is so, and fails with why it is not.

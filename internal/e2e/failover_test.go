@@ -42,10 +42,7 @@ func TestFailover(t *testing.T) {
 			return func() {
 				replug()
 				s.check(s.Start(lab.APIServer))
-				s.within(30*second, "API server", func() error {
-					_, err := s.Kubectl(context.Background(), nil, "get", "nodes")
-					return err
-				})
+				s.apiServerAnswers()
 			}
 		}},
 		disruption{name: "Drained", reason: "pods leave a node that is drained, addresses need not", stays: true, do: func(s *story, node string) func() {

@@ -11,31 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/image"
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
+// skipperImage is that of an Ingress controller, built from its Go module.
 const skipperImage = "fairlead.io/lab/skipper:latest"
-
-// skipper builds an Ingress controller from its Go module, and gives it to all nodes.
-func (s *story) skipper() {
-	s.Helper()
-	dir := s.TempDir()
-	program, archive := filepath.Join(dir, "skipper"), filepath.Join(dir, "skipper.tar")
-	cmd := exec.CommandContext(s.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "github.com/zalando/skipper/cmd/skipper")
-	cmd.Dir = "ingress"
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		s.Fatalf("build Skipper: %v\n%s", err, out)
-	}
-	s.must(image.Write(archive, image.Image{Name: skipperImage, Program: program, Arch: runtime.GOARCH, User: "65532:65532"}))
-	s.must(s.LoadImage(s.Context(), archive))
-}
 
 // blocks returns the code blocks of a page that are marked so.
 func blocks(page, language string) (out []string) {
@@ -51,7 +35,7 @@ func blocks(page, language string) (out []string) {
 func TestIngress(t *testing.T) {
 	s := tell(t, shared)
 	s.base = lastBase
-	s.skipper()
+	s.buildImage(skipperImage, "ingress", "skipper", "github.com/zalando/skipper/cmd/skipper", "65532:65532")
 	text, err := os.ReadFile("../../docs/ingress.md")
 	s.must(err)
 	page := strings.NewReplacer(
@@ -91,12 +75,11 @@ func TestIngress(t *testing.T) {
 	}
 
 	s.within(20*second, "the address", s.shows("ingress", "172.30.0.101"))
-	client := s.ownAddress(lab.Client)
 	for _, tc := range []struct{ url, pod string }{
 		{"https://shop.example.com/", "shop"}, {"https://shop.example.com/cart", "cart"}, {"https://blog.example.com/cart", "blog"},
 		{"http://shop.example.com/cart", "cart"}, {"http://blog.example.com/", "blog"},
 	} {
-		want := []string{"pod=" + tc.pod + "-", " for=" + client}
+		want := []string{"pod=" + tc.pod + "-", " for=" + lab.ClientAddrs.V4.String()}
 		s.within(30*second, tc.url, func() error { return s.says200(s.browser(certs), tc.url, want...) })
 	}
 	strict := s.browser(certs)
@@ -117,26 +100,6 @@ func TestIngress(t *testing.T) {
 	if all := pages.stop(); len(all.Failed()) > 0 {
 		t.Errorf("%d of %d pages failed while the controller was rolled out, first: %v", len(all.Failed()), len(all), all.Failed()[0].Err)
 	}
-}
-
-// ownAddress returns the IPv4 address of a host.
-func (s *story) ownAddress(host string) string {
-	s.Helper()
-	var out string
-	s.must(s.Host(host).Do(func() error {
-		eth, err := net.InterfaceByName("eth0")
-		if err != nil {
-			return err
-		}
-		all, err := eth.Addrs()
-		for _, a := range all {
-			if p, is := a.(*net.IPNet); is && p.IP.To4() != nil {
-				out = p.IP.String()
-			}
-		}
-		return err
-	}))
-	return out
 }
 
 // browser returns a client outside of the cluster that trusts the certificates in a folder, and takes every name for the address of the

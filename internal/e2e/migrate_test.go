@@ -7,12 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/fairlead-lb/fairlead/internal/image"
 	"github.com/fairlead-lb/fairlead/internal/lab"
 	"github.com/fairlead-lb/fairlead/internal/measure"
 )
@@ -54,27 +52,18 @@ spec: {myASN: %[1]d, peerASN: %[2]d, peerAddress: %[4]s}
 func (s *story) metalLB() {
 	s.Helper()
 	dir := s.TempDir()
-	tool := func(args ...string) string {
-		cmd := exec.CommandContext(s.Context(), "go", args...)
-		cmd.Dir = "metallb"
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-		out, err := cmd.Output()
-		if err != nil {
-			s.Fatalf("go %s: %v", strings.Join(args, " "), err)
-		}
-		return strings.TrimSpace(string(out))
-	}
 	const module = "go.universe.tf/metallb"
-	tool("build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/", module+"/controller", module+"/speaker")
 	var images string
 	for name, user := range map[string]string{"controller": "65534:65534", "speaker": "0:0"} {
-		archive := filepath.Join(dir, name+".tar")
-		s.must(image.Write(archive, image.Image{Name: "fairlead.io/lab/metallb-" + name + ":latest", Program: filepath.Join(dir, name), Arch: runtime.GOARCH, User: user}))
-		s.must(s.LoadImage(s.Context(), archive))
+		s.buildImage("fairlead.io/lab/metallb-"+name+":latest", "metallb", name, module+"/"+name, user)
 		images += fmt.Sprintf("- {name: quay.io/metallb/%[1]s, newName: fairlead.io/lab/metallb-%[1]s, newTag: latest}\n", name)
 	}
-	tool("mod", "download", module)
-	s.must(os.CopyFS(filepath.Join(dir, "config"), os.DirFS(filepath.Join(tool("list", "-m", "-f", "{{.Dir}}", module), "config"))))
+	list := exec.CommandContext(s.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module) // to build it has put it there
+	list.Dir = "metallb"
+	list.Env = append(os.Environ(), "GOFLAGS=")
+	sources, err := list.Output()
+	s.must(err)
+	s.must(os.CopyFS(filepath.Join(dir, "config"), os.DirFS(filepath.Join(strings.TrimSpace(string(sources)), "config"))))
 	// Its AS numbers are of format int32 and up to 4294967295, which API servers from Kubernetes 1.36 on refuse.
 	peers := filepath.Join(dir, "config", "crd", "bases", "metallb.io_bgppeers.yaml")
 	definition, err := os.ReadFile(peers)
@@ -86,20 +75,10 @@ images:
 - target: {kind: Deployment|DaemonSet}
   patch: '[{"op": "add", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"}]'
 `), 0o600))
-	s.cluster.run(s, "apply", "-k", dir)
+	s.globally("apply", "-k", dir)
 	for _, w := range []string{"deployment/controller", "daemonset/speaker"} {
-		s.cluster.run(s, "-n", "metallb-system", "rollout", "status", w, "--timeout=120s")
+		s.globally("-n", "metallb-system", "rollout", "status", w, "--timeout=120s")
 	}
-}
-
-// run runs kubectl without the story's namespace.
-func (c *cluster) run(s *story, args ...string) string {
-	s.Helper()
-	out, err := c.Kubectl(s.Context(), nil, args...)
-	if err != nil {
-		s.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
 }
 
 // TestMigrateMetalLB: MetalLB serves, by layer 2 and by BGP, and Fairlead takes over without a page or connection lost: the same node goes on
@@ -179,12 +158,10 @@ func TestMigrateMetalLB(t *testing.T) {
 		t.Errorf("%s announces, which is not %s", node, before)
 	}
 	s.within(5*second, "the same address", s.shows("web", "172.30.0.101"))
-	if left := s.cluster.run(s, "-n", "metallb-system", "get", "pods", "-l", "component=speaker", "-o", "name"); left != "" {
+	if left := s.globally("-n", "metallb-system", "get", "pods", "-l", "component=speaker", "-o", "name"); left != "" {
 		t.Errorf("of MetalLB's speakers there are %s", left)
 	}
-	s.apply(service("late", "", ""))
-	s.announcer("late")
-	s.kubectl("delete", "service", "late")
+	s.assignsAfter()
 
 	status, out, errs = p.run("migrate", "metallb", "--back")
 	t.Logf("\n%s%s", out, errs)
@@ -194,7 +171,7 @@ func TestMigrateMetalLB(t *testing.T) {
 	s.within(60*second, "page by MetalLB, layer 2", s.page("172.30.0.101"))
 	s.within(60*second, "page by MetalLB, BGP", s.far(routed4))
 	s.within(5*second, "the same address", s.shows("web", "172.30.0.101"))
-	if out := s.cluster.run(s, "get", "ipaddresspools.fairlead.io,l2advertisements.fairlead.io", "-o", "name"); out != "" {
+	if out := s.globally("get", "ipaddresspools.fairlead.io,l2advertisements.fairlead.io", "-o", "name"); out != "" {
 		t.Errorf("Fairlead still has %s", out)
 	}
 }

@@ -5,11 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/fairlead-lb/fairlead/internal/image"
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
@@ -39,15 +37,7 @@ func (s *story) previous(checkout string) string {
 	const tag = "previous"
 	source, dir := s.source(checkout), s.TempDir()
 	for name, user := range map[string]string{"controller": "65532:65532", "speaker": "0:0"} {
-		program, archive := filepath.Join(dir, "fairlead-"+name), filepath.Join(dir, name+".tar")
-		build := exec.CommandContext(s.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, "./"+name)
-		build.Dir = source
-		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-		if out, err := build.CombinedOutput(); err != nil {
-			s.Fatalf("build the previous %s: %v\n%s", name, err, out)
-		}
-		s.must(image.Write(archive, image.Image{Name: "ghcr.io/fairlead-lb/" + name + ":" + tag, Program: program, Arch: runtime.GOARCH, User: user}))
-		s.must(s.LoadImage(s.Context(), archive))
+		s.buildImage("ghcr.io/fairlead-lb/"+name+":"+tag, source, "fairlead-"+name, "./"+name, user)
 	}
 	manifests := filepath.Join(dir, "manifests")
 	s.must(os.CopyFS(manifests, os.DirFS(filepath.Join(source, "manifests"))))
@@ -70,9 +60,7 @@ func TestUpgrade(t *testing.T) {
 		return func(s *story, _ string) func() {
 			before := s.both()
 			s.held(50, func() {
-				if out, err := s.Kubectl(s.Context(), nil, "apply", "-k", filepath.Join(manifests, "default")); err != nil {
-					s.Fatalf("apply %s: %v\n%s", manifests, err, out)
-				}
+				s.globally("apply", "-k", filepath.Join(manifests, "default"))
 				s.must(s.RolledOut(s.Context(), "deployment/controller", "daemonset/speaker"))
 			})
 			if after := s.both(); strings.Join(before, " ") != strings.Join(after, " ") {
