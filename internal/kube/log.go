@@ -42,26 +42,33 @@ func (q quiet) Handle(ctx context.Context, r slog.Record) error {
 func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
 func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
 
+// Reason is why something that is tried again and again failed last; empty if it did not.
+type Reason string
+
+// Changes notes how the latest attempt has ended, and reports whether the one before ended otherwise.
+func (r *Reason) Changes(err error) bool {
+	before := *r
+	if *r = ""; err != nil {
+		*r = Reason(err.Error())
+	}
+	return *r != before
+}
+
 // Checked is a check for probes that logs when what it says changes.
 func Checked(log logr.Logger, name string, check func(*http.Request) error) func(*http.Request) error {
 	var mu sync.Mutex
-	last := ""
+	var last Reason
 	return func(r *http.Request) error {
 		err := check(r)
-		now := ""
-		if err != nil {
-			now = err.Error()
-		}
 		mu.Lock()
 		defer mu.Unlock()
-		switch {
-		case now == last:
+		switch changed := last.Changes(err); {
+		case !changed:
 		case err != nil:
-			log.Info("check fails", "check", name, "reason", now)
+			log.Info("check fails", "check", name, "reason", err.Error())
 		default:
 			log.Info("check succeeds", "check", name)
 		}
-		last = now
 		return err
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/internal/latest"
 )
 
@@ -66,6 +67,7 @@ func (s *Sessions) NeedLeaderElection() bool { return false }
 // Start writes until ctx ends.
 func (s *Sessions) Start(ctx context.Context) error {
 	var again <-chan time.Time
+	var why kube.Reason
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,11 +78,13 @@ func (s *Sessions) Start(ctx context.Context) error {
 			}
 		case <-again:
 			again = nil
-			if err := s.write(ctx, *s.all.Get()); err != nil {
-				if !apierrors.IsConflict(err) {
+			err := s.write(ctx, *s.all.Get())
+			changed := why.Changes(err)
+			if err != nil {
+				again = time.After(retry)
+				if changed && !apierrors.IsConflict(err) {
 					s.log.Info("could not write the BGPStatus, trying again", "reason", err.Error())
 				}
-				again = time.After(retry)
 			}
 		}
 	}

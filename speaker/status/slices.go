@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/internal/latest"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
@@ -53,6 +54,7 @@ func (s *Slices) Start(ctx context.Context) error {
 	var again <-chan time.Time
 	var have []v1beta1.AnnouncementSlice
 	read := false
+	var why kube.Reason
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,8 +75,11 @@ func (s *Slices) Start(ctx context.Context) error {
 		if err == nil {
 			have, err = s.write(ctx, have)
 		}
+		changed := why.Changes(err)
 		if err != nil {
-			s.Log.Info("could not write the AnnouncementSlices, trying again", "reason", err.Error())
+			if changed {
+				s.Log.Info("could not write the AnnouncementSlices, trying again", "reason", err.Error())
+			}
 			read = false // somebody else may have changed them
 			again = time.After(retry)
 		}

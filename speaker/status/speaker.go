@@ -74,6 +74,7 @@ func (s *Speaker) NeedLeaderElection() bool { return false }
 func (s *Speaker) Start(ctx context.Context) error {
 	var again <-chan time.Time
 	var lost []v1beta1.LostNode
+	var why kube.Reason
 	for {
 		select {
 		case <-ctx.Done():
@@ -85,12 +86,17 @@ func (s *Speaker) Start(ctx context.Context) error {
 			}
 		case <-again:
 			again = nil
-			switch err := s.write(ctx, *s.own.Get()); {
-			case apierrors.IsConflict(err):
+			err := s.write(ctx, *s.own.Get())
+			if apierrors.IsConflict(err) {
 				again = time.After(gather)
-			case err != nil:
-				s.log.Info("could not write the SpeakerStatus, trying again", "reason", err.Error())
+				continue
+			}
+			changed := why.Changes(err)
+			if err != nil {
 				again = time.After(retry)
+				if changed {
+					s.log.Info("could not write the SpeakerStatus, trying again", "reason", err.Error())
+				}
 			}
 		}
 	}
