@@ -21,7 +21,7 @@ func Announcers(text string) map[netip.Addr][]string {
 		if !ok || err != nil || a.Zone() != "" {
 			continue
 		}
-		var nodes []string
+		nodes := make([]string, 0, 2)
 		for n := range strings.SplitSeq(list, ",") {
 			if n = strings.TrimSpace(n); n != "" && len(nodes) < maxNodes {
 				nodes = append(nodes, n)

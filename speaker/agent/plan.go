@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"iter"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -42,12 +43,13 @@ func newPlan(self string, drain, keep time.Duration, ping bool) *plan {
 // decide decides about what has changed in the world, and returns the Services of which
 // something else holds now than before, sorted.
 func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce.Key {
-	changed := map[announce.Key]bool{}
 	p.gains = nil
 	due := p.due(w)
+	changed := make(map[announce.Key]bool, len(due))
 	decider := announce.NewDecider(w.config(), nodes, len(due))
+	var sharers []*announce.Service
 	for _, a := range due {
-		sharers := make([]*announce.Service, 0, len(w.sharers[a]))
+		sharers = sharers[:0]
 		for _, k := range w.sharers[a] {
 			sharers = append(sharers, w.service(k))
 		}
@@ -59,8 +61,10 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		if slices.EqualFunc(before, after, announce.Announcement.Same) && !w.all && w.hosts[a] == (Host{}) {
 			continue
 		}
-		for _, x := range slices.Concat(before, after) {
-			changed[x.Service] = true
+		for _, all := range [][]announce.Announcement{before, after} {
+			for i := range all {
+				changed[all[i].Service] = true
+			}
 		}
 		if p.of[a] = after; after == nil {
 			delete(p.of, a)
@@ -100,12 +104,13 @@ func (w *world) replaces(a netip.Addr, of []announce.Announcement) bool {
 // due returns the addresses to decide about.
 func (p *plan) due(w *world) []netip.Addr {
 	if w.all {
-		for a := range w.sharers {
-			w.due[a] = true
+		due := make(map[netip.Addr]bool, len(w.sharers)+len(w.due))
+		for _, all := range []iter.Seq[netip.Addr]{maps.Keys(w.due), maps.Keys(w.sharers), maps.Keys(p.of)} {
+			for a := range all {
+				due[a] = true
+			}
 		}
-		for a := range p.of {
-			w.due[a] = true
-		}
+		w.due = due
 	}
 	return slices.SortedFunc(maps.Keys(w.due), netip.Addr.Compare)
 }
