@@ -30,6 +30,8 @@ type IPAddressPool struct {
 
 // IPAddressPoolSpec is what the operator wants of a pool.
 type IPAddressPoolSpec struct {
+	// In a rule, "cidr(a) == b" costs without bound as the API server of Kubernetes 1.31 estimates it, and "cidr(a) in [b]" nothing.
+
 	// The addresses of the pool: each entry a CIDR ("192.0.2.0/24", "2001:db8::/64"),
 	// a range ("192.0.2.10-192.0.2.20", both ends included), or one address. IPv4 and
 	// IPv6 may be mixed. A CIDR must be written with its network address. Entries
@@ -42,7 +44,7 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=96
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || isIP(self) || (self.split('-').size() == 2 && self.split('-').all(e, isIP(e.trim())))",message="it must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
-	// +kubebuilder:validation:items:XValidation:rule="!isCIDR(self) || cidr(self) == cidr(self).masked()",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	// +kubebuilder:validation:items:XValidation:rule="!isCIDR(self) || cidr(self) in [cidr(self).masked()]",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || self.split('-').size() != 2 || !self.split('-').all(e, isIP(e.trim())) || ip(self.split('-')[0].trim()).family() == ip(self.split('-')[1].trim()).family()",message="both ends of a range must be of one family, IPv4 or IPv6"
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('(^|-) *(0|127|169[.]254|22[4-9]|23[0-9]|255[.]255[.]255[.]255$)([.]|$)|(^|-) *(::|0+:|[fF][eE][89abAB][0-9a-fA-F]:|[fF][fF][0-9a-fA-F][0-9a-fA-F]:)')",message="addresses of 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, ::/16, fe80::/10 and ff00::/8 (unspecified, loopback, link-local, multicast, broadcast) cannot be used"
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^ *([0-9]{1,3}[.]){3}[0-9]{1,3} *- *([0-9]{1,3}[.]){3}[0-9]{1,3} *$') || [self.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1])",message="a range must not end before it starts"
@@ -57,7 +59,7 @@ type IPAddressPoolSpec struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=96
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || isIP(self) || (self.split('-').size() == 2 && self.split('-').all(e, isIP(e.trim())))",message="it must be a CIDR such as 192.0.2.0/24, a range such as 192.0.2.10-192.0.2.20, or one address"
-	// +kubebuilder:validation:items:XValidation:rule="!isCIDR(self) || cidr(self) == cidr(self).masked()",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
+	// +kubebuilder:validation:items:XValidation:rule="!isCIDR(self) || cidr(self) in [cidr(self).masked()]",message="a CIDR must be written with its network address, such as 192.0.2.0/24, not 192.0.2.5/24"
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || self.split('-').size() != 2 || !self.split('-').all(e, isIP(e.trim())) || ip(self.split('-')[0].trim()).family() == ip(self.split('-')[1].trim()).family()",message="both ends of a range must be of one family, IPv4 or IPv6"
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^ *([0-9]{1,3}[.]){3}[0-9]{1,3} *- *([0-9]{1,3}[.]){3}[0-9]{1,3} *$') || [self.split('-').map(e, e.trim().split('.')).map(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]))].all(n, n[0] <= n[1])",message="a range must not end before it starts"
 	Exclude []string `json:"exclude,omitempty"`
