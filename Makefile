@@ -11,6 +11,7 @@ VERSION  ?= $(TAG)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 NODES    ?= 3
 PROXY    ?= nftables
+KUBERNETES ?= 1.36
 
 TOOL     := go tool -modfile=go.tools.mod
 LAB      := build/lab
@@ -28,8 +29,8 @@ help: ## Print this help.
 demo: images plugin $(LAB) ## Show Fairlead on a cluster on this machine (Linux, root).
 	@go build -o build/demo ./internal/demo && build/demo
 
-lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables ROUTERS=yes.
-	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY) $(if $(ROUTERS),--routers)
+lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables KUBERNETES=1.31 ROUTERS=yes.
+	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY) --kubernetes $(KUBERNETES) $(if $(ROUTERS),--routers)
 
 lab-down: $(LAB) ## End that cluster.
 	@$(LAB) down
@@ -92,7 +93,7 @@ fuzz: ## Fuzz every parser: FUZZTIME=30s each.
 	go test -run '^$$' -fuzz FuzzOpen -fuzztime $(FUZZTIME) ./speaker/bgp
 
 bench: images $(LAB) ## Run the benchmarks, in memory and on clusters on this machine (Linux, root): ONLY=assign or l2.
-	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/announce ./speaker/filter ./speaker/gossip ./speaker/bfd ./speaker/bgp
+	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/announce ./speaker/filter ./speaker/flows ./speaker/gossip ./speaker/bfd ./speaker/bgp
 	@go build -o build/bench ./internal/bench && build/bench -only '$(ONLY)'
 
 ##@ Keep in order

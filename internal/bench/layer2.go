@@ -28,6 +28,8 @@ var onLayer2 = []measurement[*layer2]{
 	{"outage", (*layer2).outage},
 	{"planned", (*layer2).planned},
 	{"held", (*layer2).held},
+	{"lost", (*layer2).lost},
+	{"kept", (*layer2).kept},
 	{"first", (*layer2).first},
 	{"burst", (*layer2).burst},
 	{"crowd", (*layer2).crowd},
@@ -99,13 +101,15 @@ func (b *layer2) recovered(ctx context.Context, p *measure.Probe) {
 }
 
 // holder returns the node that answers for the page.
-func (b *layer2) holder(ctx context.Context) (string, error) {
-	macs, err := measure.Holders(ctx, b.Host(lab.Client), page, 200*time.Millisecond)
+func (b *layer2) holder(ctx context.Context) (string, error) { return b.holderOf(ctx, page) }
+
+func (b *layer2) holderOf(ctx context.Context, address netip.Addr) (string, error) {
+	macs, err := measure.Holders(ctx, b.Host(lab.Client), address, 200*time.Millisecond)
 	if err != nil {
 		return "", err
 	}
 	if len(macs) != 1 {
-		return "", fmt.Errorf("%v answer for %s, want one", macs, page)
+		return "", fmt.Errorf("%v answer for %s, want one", macs, address)
 	}
 	return b.hosts[macs[0]], nil
 }

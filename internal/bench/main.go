@@ -26,10 +26,11 @@ var (
 	writers  = flag.Int("writers", 16, "by so many writers at a time")
 	runs     = flag.Int("runs", 3, "assign, burst, crowd: so many times")
 
-	trials  = flag.Int("trials", 20, "cable, first: so many times")
-	outages = flag.Int("outages", 5, "outage: so many times")
-	planned = flag.Int("planned", 5, "planned, held: so many times")
-	limit   = flag.Duration("limit", 90*time.Second, "wait so long for an address to come back")
+	trials    = flag.Int("trials", 20, "cable, first: so many times")
+	outages   = flag.Int("outages", 5, "outage: so many times")
+	lostNodes = flag.Int("lost-nodes", 10, "lost: pull the cable of each node so many times")
+	planned   = flag.Int("planned", 5, "planned, held, kept, ecmp: so many times")
+	limit     = flag.Duration("limit", 90*time.Second, "wait so long for an address to come back")
 )
 
 func main() {

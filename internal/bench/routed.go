@@ -24,6 +24,7 @@ var byBGP = []measurement[*routed]{
 	{"route", (*routed).route},
 	{"bgpcable", (*routed).cable},
 	{"bgpplanned", (*routed).planned},
+	{"ecmp", (*routed).ecmp},
 	{"routes", (*routed).routes},
 }
 

@@ -117,16 +117,21 @@ func (s *story) rules(input string) {
 	}
 }
 
-// split cuts a node off from the others that does not announce the Service second, but neither from the API server nor from its clients.
+// split cuts a node off from the others that does not announce the Service second, and can, but neither from the API server nor from its
+// clients.
 func (s *story) split() {
 	s.Helper()
 	announcer := s.announcer("second")
-	others := slices.DeleteFunc(s.Nodes(), func(n string) bool { return n == announcer })
-	off := others[len(others)-1]
-	for _, node := range s.Nodes() {
+	all := s.Nodes()
+	off := all[slices.IndexFunc(all, func(n string) bool { return n != announcer && n != lab.NodeName(2) })] // whose sockets fail
+	for _, node := range all {
 		from := s.address(off)
 		if node == off {
-			from = s.address(announcer) + ", " + s.address(others[0])
+			var others []string
+			for _, n := range slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == off }) {
+				others = append(others, s.address(n))
+			}
+			from = strings.Join(others, ", ")
 		}
 		s.run(node, "nft 'add rule ip story input ip saddr { "+from+" } drop'")
 	}

@@ -315,39 +315,6 @@ func TestNodeSelection(t *testing.T) {
 	s.within(5*second, "the frequent mistake", s.says("web", v1beta1.ServiceConditionAnnounced, "NoAdvertisement", "no L2Advertisement or BGPAdvertisement is for pool main and this Service"))
 }
 
-// kube-proxy in iptables mode, with connections that go on, by whichever policy.
-func TestIPTables(t *testing.T) {
-	if skipped != "" {
-		t.Skip(skipped)
-	}
-	on, err := start(t.Context(), lab.Options{Name: "e2e-iptables", Nodes: 2, ProxyMode: lab.IPTables, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := on.Down(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	s, node := served(t, on, 2, "", "")
-	s.keeping()
-	for _, policy := range []string{"Cluster", "Local"} {
-		s.kubectl("patch", "service", "web", "--type=merge", "-p", `{"spec":{"externalTrafficPolicy":"`+policy+`"}}`)
-		time.Sleep(second)
-		s.served("172.30.0.100")
-		p := s.probe("172.30.0.100", 20*ms)
-		s.held(50, func() {
-			s.kubectl("label", "node", node, "node.kubernetes.io/exclude-from-external-load-balancers=")
-			now := s.moved(node)
-			time.Sleep(2 * second)
-			s.kubectl("label", "node", node, "node.kubernetes.io/exclude-from-external-load-balancers-")
-			node = now
-		})
-		s.without(p.stop())
-		s.served("172.30.0.100")
-	}
-}
-
 // killFairlead kills every process of Fairlead without warning.
 func (s *story) killFairlead() {
 	s.Helper()

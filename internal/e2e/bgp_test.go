@@ -49,21 +49,23 @@ spec: {myASN: %d, peerASN: %d, peerAddress: %s, bfdProfile: fast, gracefulRestar
 	return text
 }
 
-// routed starts a story with routers that speak BGP, and a Service of both families that is announced to both.
+// routed starts a story of a Service that is announced to routers.
 func routed(t *testing.T, spec, peer string, routing lab.Routing) *story {
 	t.Helper()
 	s := tell(t, shared)
-	s.must(s.StartRouters(t.Context(), routing))
-	t.Cleanup(func() {
-		if err := s.StopRouters(); err != nil {
-			t.Error(err)
-		}
-	})
+	s.routed(spec, peer, routing)
+	return s
+}
+
+// routed starts the routers, and creates a Service of both families that is announced to both.
+func (s *story) routed(spec, peer string, routing lab.Routing) {
+	s.Helper()
+	s.must(s.StartRouters(s.Context(), routing))
+	s.Cleanup(func() { s.check(s.StopRouters()) })
 	s.afterwards("delete", "bgppeers,bgpadvertisements,bfdprofiles,communities", "--all")
 	s.apply(bgpObjects(spec, peer) + pool("routed", routedPool, "  avoidBuggyIPs: true") + web(3) +
 		service("web", "fairlead.io/ips: '"+routed4+","+routed6+"'", "ipFamilyPolicy: RequireDualStack"))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
-	return s
 }
 
 // afterwards runs kubectl when the story has ended.

@@ -92,7 +92,7 @@ func tell(t *testing.T, on *cluster) *story {
 	if skipped != "" {
 		t.Skip(skipped)
 	}
-	name := strings.ToLower(regexp.MustCompile(`([a-z0-9])([A-Z])`).ReplaceAllString(strings.TrimPrefix(t.Name(), "Test"), "$1-$2"))
+	name := strings.ReplaceAll(strings.ToLower(regexp.MustCompile(`([a-z0-9])([A-Z])`).ReplaceAllString(strings.TrimPrefix(t.Name(), "Test"), "$1-$2")), "/", "-")
 	s := &story{T: t, cluster: on, ns: name}
 	s.must(s.api.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.ns, Labels: map[string]string{"story": s.ns}}}))
 	t.Cleanup(func() {

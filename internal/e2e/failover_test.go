@@ -230,20 +230,3 @@ func TestOtherSegment(t *testing.T) {
 	}
 	s.within(10*second, "the other node announces both", on(heir))
 }
-
-// kube-proxy in mode iptables carries the traffic of a node that has just taken over as well.
-func TestFailoverIPTables(t *testing.T) {
-	if skipped != "" {
-		t.Skip(skipped)
-	}
-	on, err := start(t.Context(), lab.Options{Name: "e2e-failover", Nodes: 3, ProxyMode: lab.IPTables, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := on.Down(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	dual(t, on, either).undergo(disruption{name: "Cable", reason: "a dead node costs under a second", limit: sudden, do: pulled})
-}

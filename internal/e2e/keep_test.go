@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -22,12 +23,7 @@ func (s *story) keeping() {
 	s.Helper()
 	s.afterwards("-n", lab.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s")
 	s.afterwards("-n", lab.Namespace, "rollout", "undo", "daemonset/speaker")
-	s.kubectl("-n", lab.Namespace, "patch", "daemonset", "speaker", "--type=json", "-p", `[
-		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--keep-connections-for=1h"},
-		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--answer-ping"},
-		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--yield-cordoned"},
-		{"op":"add","path":"/spec/template/spec/containers/0/securityContext/capabilities/add/-","value":"NET_ADMIN"}]`)
-	s.must(s.RolledOut(s.Context(), "daemonset/speaker"))
+	s.must(s.Add(s.Context(), "daemonset/speaker", true, "--keep-connections-for=1h", "--answer-ping", "--yield-cordoned"))
 	s.within(10*second, "the speakers say so", func() error {
 		var all v1beta1.SpeakerStatusList
 		s.must(s.api.List(s.Context(), &all))
@@ -133,28 +129,26 @@ func TestKeepConnections(t *testing.T) {
 		s.held(50, func() {
 			label(node, "=")
 			s.moved(node)
-			s.awhileWithoutAPIServer(15 * second)
+			s.withoutAPIServer(func() { time.Sleep(15 * second) })
 		})
 		label(node, "-")
 	})
 	s.Run("RebalancedByController", func(t *testing.T) {
 		s := s.in(t)
 		s.afterwards("-n", lab.Namespace, "rollout", "undo", "deployment/controller")
-		s.kubectl("-n", lab.Namespace, "patch", "deployment", "controller", "--type=json", "-p", `[
-			{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--rebalance-after=15s"}]`)
-		s.must(s.RolledOut(s.Context(), "deployment/controller"))
+		s.must(s.Add(t.Context(), "deployment/controller", false, "--rebalance-after=15s"))
 		s.rebalanced(func() {})
 	})
 }
 
-// awhileWithoutAPIServer stops the API server for a while.
-func (s *story) awhileWithoutAPIServer(long time.Duration) {
+// withoutAPIServer stops the API server while something is done. Longer than 40 seconds, and Kubernetes takes all nodes for lost.
+func (s *story) withoutAPIServer(do func()) {
 	s.Helper()
+	s.Cleanup(func() { s.check(s.Wake(context.Background())) })
 	start := sync.OnceFunc(func() { s.check(s.Start(lab.APIServer)) })
 	s.Cleanup(start)
-	s.Cleanup(func() { s.check(s.Wake(context.Background())) })
 	s.must(s.Stop(lab.APIServer))
-	time.Sleep(long)
+	do()
 	start()
 	s.apiServerAnswers()
 }
@@ -228,9 +222,8 @@ func TestBGPKeepConnections(t *testing.T) {
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	time.Sleep(2 * second) // kube-proxy knows
 	h = s.hold(lab.FarClient, routed4, 100)
-	out, err := s.Host("node-1").Command(t.Context(), "conntrack", "-L", "-p", "tcp", "-d", routed4, "--state", "ESTABLISHED").Output()
+	carried, err := measure.Carried(t.Context(), s.Host("node-1"), netip.MustParseAddr(routed4))
 	s.must(err)
-	carried := strings.Count(string(out), "dst="+routed4+" ")
 	replug := sync.OnceFunc(func() { s.check(s.ReplugCable("node-1")) })
 	t.Cleanup(replug)
 	s.must(s.PullCable("node-1"))

@@ -32,30 +32,18 @@ func TestLostNode(t *testing.T) {
 	s := tell(t, shared)
 	s.apply(pool("main", "172.30.0.100-172.30.0.103") + advertised("") + web(3) + service("web", "", ""))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+	s.Run("APIServerDown", func(t *testing.T) { s.in(t).lostUnheard() })
 	for _, tc := range []struct {
 		name string
 		node func(s *story) string
 	}{
-		{"Bystander", func(s *story) string {
-			announcer := s.announcer("web")
-			for node := range s.podsReady() {
-				if node != announcer && node != s.leader() {
-					return node
-				}
-			}
-			return s.other(announcer)
-		}},
+		{"Bystander", (*story).bystander},
 		{"Announcer", func(s *story) string { return s.announcer("web") }},
 		{"Leader", (*story).leader},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := s.in(t)
-			s.within(60*second, "a pod on each node", func() error {
-				if ready := s.podsReady(); len(ready) != 3 {
-					return fmt.Errorf("ready are %v", ready)
-				}
-				return nil
-			})
+			s.within(60*second, "a pod on each node", s.allReady)
 			s.served(s.own("172.30.0.100"))
 			node := tc.node(s)
 			began := time.Now()
@@ -109,6 +97,54 @@ func TestLostNode(t *testing.T) {
 	}
 }
 
+// lostUnheard has a node be lost while the API server is away: its pods stay in rotation, as nobody can be told, and leave it when the API
+// server is back.
+func (s *story) lostUnheard() {
+	s.within(60*second, "a pod on each node", s.allReady)
+	node := s.bystander()
+	replug := sync.OnceFunc(func() { s.check(s.ReplugCable(node)) })
+	s.Cleanup(replug)
+	s.withoutAPIServer(func() {
+		s.must(s.PullCable(node))
+		time.Sleep(3 * second)
+		p := s.probe(s.own("172.30.0.100"), 50*ms)
+		time.Sleep(4 * second)
+		if pages := p.stop(); len(pages.Failed()) == 0 || len(pages.Failed()) == len(pages) {
+			s.Errorf("%d of %d pages failed, want those for the lost pod", len(pages.Failed()), len(pages))
+		}
+	})
+	s.within(10*second, "it is marked", func() error {
+		if s.podsReady()[node] {
+			return fmt.Errorf("the pod on %s is ready", node)
+		}
+		return nil
+	})
+	s.tells("web", "node "+node+" is lost")
+	replug()
+	s.within(60*second, "all ready again", s.allReady)
+}
+
+// bystander is a node with a ready pod that neither announces nor has the controller that leads, if there is one.
+func (s *story) bystander() string {
+	s.Helper()
+	announcer := s.announcer("web")
+	for node := range s.podsReady() {
+		if node != announcer && node != s.leader() {
+			return node
+		}
+	}
+	return s.other(announcer)
+}
+
+// allReady returns an error unless a pod of the web server is ready on each node.
+func (s *story) allReady() error {
+	s.Helper()
+	if ready := s.podsReady(); len(ready) != len(s.Nodes()) {
+		return fmt.Errorf("ready are %v", ready)
+	}
+	return nil
+}
+
 // TestWrongAlarm: a node that the others cannot reach, and the API server can, is taken for lost, once. Its kubelet makes its pods ready
 // again within seconds, and so they stay, until the others reach it and after that.
 func TestWrongAlarm(t *testing.T) {
@@ -117,12 +153,7 @@ func TestWrongAlarm(t *testing.T) {
 	s.base = lastBase
 	s.apply(pool("main", "172.30.0.100-172.30.0.103") + advertised(`nodeSelectors: [{matchLabels: {kubernetes.io/hostname: node-1}}]`) + web(3) + service("web", "", ""))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
-	s.within(60*second, "a pod on each node", func() error {
-		if ready := s.podsReady(); len(ready) != 3 {
-			return fmt.Errorf("ready are %v", ready)
-		}
-		return nil
-	})
+	s.within(60*second, "a pod on each node", s.allReady)
 	const node = "node-3"
 	others := lab.NodeAddrs(1).V4.String() + ", " + lab.NodeAddrs(2).V4.String()
 	nft := func(args string) {
@@ -153,14 +184,8 @@ func TestWrongAlarm(t *testing.T) {
 		t.Errorf("one node cannot have others marked, and ready are %v", ready)
 	}
 	mend()
-	all := func() error {
-		if ready := s.podsReady(); len(ready) != 3 {
-			return fmt.Errorf("ready are %v", ready)
-		}
-		return nil
-	}
-	s.within(20*second, "all ready again", all)
-	s.stays(5*second, "and they stay so", all)
+	s.within(20*second, "all ready again", s.allReady)
+	s.stays(5*second, "and they stay so", s.allReady)
 }
 
 // podsReady are the nodes on which a pod of the web server is ready.

@@ -11,11 +11,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/fairlead-lb/fairlead/internal/lab"
 	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
-// metalLBConfig is MetalLB's configuration: a pool by layer 2, and one by BGP to both routers.
+// metalLBConfig is MetalLB's configuration: three pools by layer 2, and two by BGP to both routers.
 const metalLBConfig = `
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
@@ -24,18 +28,33 @@ spec: {addresses: [172.30.0.100-172.30.0.103]}
 ---
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
+metadata: {name: second, namespace: metallb-system}
+spec: {addresses: [172.30.0.60-172.30.0.69], autoAssign: false}
+---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: six, namespace: metallb-system}
+spec: {addresses: ["fd30::200:0/124"], autoAssign: false}
+---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
 metadata: {name: routed, namespace: metallb-system}
 spec: {addresses: [198.51.100.0/28], autoAssign: false, avoidBuggyIPs: true}
 ---
 apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: routed-second, namespace: metallb-system}
+spec: {addresses: [203.0.113.16/28], autoAssign: false}
+---
+apiVersion: metallb.io/v1beta1
 kind: L2Advertisement
 metadata: {name: segment, namespace: metallb-system}
-spec: {ipAddressPools: [segment], nodeSelectors: [{matchLabels: {kubernetes.io/hostname: node-1}}, {matchLabels: {kubernetes.io/hostname: node-2}}]}
+spec: {ipAddressPools: [segment, second, six], nodeSelectors: [{matchLabels: {kubernetes.io/hostname: node-1}}, {matchLabels: {kubernetes.io/hostname: node-2}}]}
 ---
 apiVersion: metallb.io/v1beta1
 kind: BGPAdvertisement
 metadata: {name: routed, namespace: metallb-system}
-spec: {ipAddressPools: [routed]}
+spec: {ipAddressPools: [routed, routed-second]}
 ---
 apiVersion: metallb.io/v1beta2
 kind: BGPPeer
@@ -81,7 +100,47 @@ images:
 	}
 }
 
-// TestMigrateMetalLB: MetalLB serves, by layer 2 and by BGP, and Fairlead takes over without a page or connection lost: the same node goes on
+// assignments are the addresses of the story's Services, by name.
+func (s *story) assignments() map[string]string {
+	s.Helper()
+	var all corev1.ServiceList
+	s.must(s.api.List(s.Context(), &all, client.InNamespace(s.ns)))
+	out := map[string]string{}
+	for i := range all.Items {
+		for _, in := range all.Items[i].Status.LoadBalancer.Ingress {
+			out[all.Items[i].Name] = in.IP
+		}
+	}
+	return out
+}
+
+// same fails unless the story's Services have the addresses that they had.
+func (s *story) same(before map[string]string) {
+	s.Helper()
+	if diff := cmp.Diff(before, s.assignments()); diff != "" {
+		s.Errorf("addresses (-before +after):\n%s", diff)
+	}
+}
+
+// holders are the MAC addresses that answer for IPv4 addresses on the segment.
+func (s *story) holders(of map[string]string) map[string]string {
+	s.Helper()
+	var asked []netip.Addr
+	for _, text := range of {
+		if a := netip.MustParseAddr(text); lab.NodesV4.Contains(a) {
+			asked = append(asked, a)
+		}
+	}
+	answers, err := measure.All(s.Context(), s.Host(lab.Client), 5*second, asked...)
+	s.must(err)
+	out := map[string]string{}
+	for a, by := range answers {
+		out[a.String()] = by.MAC
+	}
+	return out
+}
+
+// TestMigrateMetalLB: MetalLB serves 30 Services of five pools, by layer 2 and by BGP, and Fairlead takes over without a page or connection lost: the same node goes on
 // with the same MAC address. And back.
 func TestMigrateMetalLB(t *testing.T) {
 	if skipped != "" {
@@ -111,27 +170,45 @@ func TestMigrateMetalLB(t *testing.T) {
 		}
 		return nil
 	})
-	s.apply(web(2, "nodeSelector: {kubernetes.io/hostname: node-3}") + service("web", "metallb.io/loadBalancerIPs: 172.30.0.101", "") +
-		service("routed", "metallb.io/address-pool: routed, metallb.io/loadBalancerIPs: "+routed4, ""))
+	objects := web(2, "nodeSelector: {kubernetes.io/hostname: node-3}") + service("web", "metallb.io/loadBalancerIPs: 172.30.0.101", "") +
+		service("routed", "metallb.io/address-pool: routed, metallb.io/loadBalancerIPs: "+routed4, "")
+	for _, m := range []struct {
+		pool, spec string
+		n          int
+	}{{"second", "", 10}, {"six", "ipFamilies: [IPv6]", 4}, {"routed-second", "", 14}} {
+		for i := range m.n {
+			objects += service(fmt.Sprintf("%s-%d", m.pool, i), "metallb.io/address-pool: "+m.pool, m.spec)
+		}
+	}
+	s.apply(objects)
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
 	near := s.own("172.30.0.101")
 	s.within(30*second, "page by MetalLB, layer 2", s.page("172.30.0.101"))
 	s.within(60*second, "page by MetalLB, BGP", s.far(routed4))
 	s.within(60*second, "routes by MetalLB", s.forwards(routed4+"/32", s.Nodes()...))
-	holder := func() string {
-		macs, err := measure.Holders(s.Context(), s.Host(lab.Client), netip.MustParseAddr(near), patience)
-		if s.must(err); len(macs) != 1 {
-			return fmt.Sprint(macs)
-		}
-		return fmt.Sprint(macs[0])
+	before := s.assignments()
+	if len(before) != 30 {
+		t.Fatalf("%d Services have addresses: %v", len(before), before)
 	}
-	before := holder()
+	macs := s.holders(before)
 
 	p := plugin{s, s.Kubeconfig()}
 	if status, out, errs := p.run("migrate", "metallb", "--rehearse"); status != 0 {
 		t.Fatalf("the rehearsal ends with %d: %s%s", status, out, errs)
 	}
 	pages, routed := s.probe("172.30.0.101", 20*ms), s.fetching(20*ms, s.far(routed4))
+	every := map[string]*probe{} // of the others
+	for name, address := range before {
+		switch page := s.far(address); {
+		case name == "web" || name == "routed":
+		case strings.HasPrefix(name, "routed"):
+			s.within(60*second, name, page)
+			every[name] = s.fetching(250*ms, page)
+		default:
+			s.within(60*second, name, s.page(address))
+			every[name] = s.fetching(250*ms, s.page(address))
+		}
+	}
 	h := s.hold(lab.Client, near, 50)
 	status, out, errs := p.run("migrate", "metallb", "--apply")
 	t.Logf("\n%s%s", out, errs)
@@ -151,13 +228,22 @@ func TestMigrateMetalLB(t *testing.T) {
 	if failed := slices.DeleteFunc(slices.Clone(all.Failed()), measure.Attempt.Cut); len(failed) > 0 {
 		t.Errorf("%d of %d pages by BGP failed, first: %v", len(failed), len(all), failed[0].Err)
 	}
-	if after := holder(); after != before {
-		t.Errorf("%s was at %s, and is at %s", near, before, after)
+	for name, p := range every {
+		failed := p.stop().Failed()
+		if strings.HasPrefix(name, "routed") {
+			failed = slices.DeleteFunc(failed, measure.Attempt.Cut)
+		}
+		if len(failed) > 0 {
+			t.Errorf("%d pages of %s failed, first: %v", len(failed), name, failed[0].Err)
+		}
 	}
-	if node := s.announcer("web"); s.nodeOf(before) != node {
-		t.Errorf("%s announces, which is not %s", node, before)
+	if diff := cmp.Diff(macs, s.holders(before)); diff != "" {
+		t.Errorf("who answers (-before +after):\n%s", diff)
 	}
-	s.within(5*second, "the same address", s.shows("web", "172.30.0.101"))
+	if node := s.announcer("web"); s.nodeOf(macs[near]) != node {
+		t.Errorf("%s announces, which is not %s", node, macs[near])
+	}
+	s.same(before)
 	if left := s.globally("-n", "metallb-system", "get", "pods", "-l", "component=speaker", "-o", "name"); left != "" {
 		t.Errorf("of MetalLB's speakers there are %s", left)
 	}
@@ -170,7 +256,7 @@ func TestMigrateMetalLB(t *testing.T) {
 	}
 	s.within(60*second, "page by MetalLB, layer 2", s.page("172.30.0.101"))
 	s.within(60*second, "page by MetalLB, BGP", s.far(routed4))
-	s.within(5*second, "the same address", s.shows("web", "172.30.0.101"))
+	s.same(before)
 	if out := s.globally("get", "ipaddresspools.fairlead.io,l2advertisements.fairlead.io", "-o", "name"); out != "" {
 		t.Errorf("Fairlead still has %s", out)
 	}

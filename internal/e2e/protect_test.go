@@ -20,6 +20,11 @@ import (
 func TestProtect(t *testing.T) {
 	s := tell(t, shared)
 	s.base = lastBase
+	s.protected()
+}
+
+func (s *story) protected() {
+	s.Helper()
 	for _, file := range []string{"pools.yaml", "speakers.yaml"} {
 		path, err := filepath.Abs("../../manifests/components/protect/" + file)
 		s.must(err)
@@ -31,14 +36,14 @@ func TestProtect(t *testing.T) {
 	s.served(s.own("172.30.0.100"))
 
 	refused := func(what, why string, args ...string) {
-		t.Helper()
+		s.Helper()
 		s.within(5*second, what, func() error { // policies need a moment until they are active
-			out, err := s.Kubectl(t.Context(), nil, append(args, "--dry-run=server")...)
+			out, err := s.Kubectl(s.Context(), nil, append(args, "--dry-run=server")...)
 			if err == nil {
 				return errAccepted
 			}
 			if !strings.Contains(err.Error(), why) {
-				t.Fatalf("%s: %v\n%s", what, err, out)
+				s.Fatalf("%s: %v\n%s", what, err, out)
 			}
 			return nil
 		})
@@ -58,7 +63,7 @@ func TestProtect(t *testing.T) {
 	}
 	// as patches a status with the stolen token.
 	as := func(o client.Object, patch string) error {
-		return stolen.Status().Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(s.own(patch))), &client.SubResourcePatchOptions{PatchOptions: client.PatchOptions{DryRun: []string{metav1.DryRunAll}}})
+		return stolen.Status().Patch(s.Context(), o, client.RawPatch(types.MergePatchType, []byte(s.own(patch))), &client.SubResourcePatchOptions{PatchOptions: client.PatchOptions{DryRun: []string{metav1.DryRunAll}}})
 	}
 	about := func(node string) client.Object {
 		return &v1beta1.SpeakerStatus{ObjectMeta: metav1.ObjectMeta{Name: node}}
@@ -89,11 +94,11 @@ func TestProtect(t *testing.T) {
 		})
 	}
 	var all v1beta1.AnnouncementSliceList
-	s.must(s.api.List(t.Context(), &all))
+	s.must(s.api.List(s.Context(), &all))
 	for i := range all.Items {
-		err := stolen.Delete(t.Context(), &all.Items[i], client.DryRunAll)
+		err := stolen.Delete(s.Context(), &all.Items[i], client.DryRunAll)
 		if own := all.Items[i].Node == node; own && err != nil || !own && (err == nil || !strings.Contains(err.Error(), "a speaker reports of its own node")) {
-			t.Errorf("delete the announcements of %s: %v", all.Items[i].Node, err)
+			s.Errorf("delete the announcements of %s: %v", all.Items[i].Node, err)
 		}
 	}
 

@@ -22,7 +22,7 @@ type recipe struct {
 }
 
 // recipes needs the version of Kubernetes: its API server does not start without knowing it.
-func recipes(version string) []recipe {
+func recipes(module, version string) []recipe {
 	const stamp = "-X k8s.io/component-base/version."
 	part := strings.Split(strings.TrimPrefix(version, "v"), ".")
 	var kubernetes []string
@@ -31,7 +31,7 @@ func recipes(version string) []recipe {
 	}
 	return []recipe{
 		{module: "etcd", packages: []string{"go.etcd.io/etcd/server/v3"}, ldflags: "-s -w"},
-		{module: "kubernetes", packages: kubernetes, ldflags: fmt.Sprintf("-s -w %[1]sgitVersion=%[2]s %[1]sgitMajor=%[3]s %[1]sgitMinor=%[4]s",
+		{module: module, packages: kubernetes, ldflags: fmt.Sprintf("-s -w %[1]sgitVersion=%[2]s %[1]sgitMajor=%[3]s %[1]sgitMinor=%[4]s",
 			stamp, version, part[0], part[1])},
 	}
 }
@@ -55,7 +55,7 @@ func ensureBinaries(ctx context.Context, o Options, source string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	key, err := cacheKey(ctx, source)
+	key, err := cacheKey(ctx, source, kubernetesModules[o.Kubernetes])
 	if err != nil {
 		return "", err
 	}
@@ -98,14 +98,14 @@ func cacheDir() (string, error) {
 }
 
 // cacheKey changes with all that the programs are made from.
-func cacheKey(ctx context.Context, source string) (string, error) {
+func cacheKey(ctx context.Context, source, kubernetes string) (string, error) {
 	hash := sha256.New()
 	version, err := goCommand(ctx, source, "env", "GOVERSION")
 	if err != nil {
 		return "", err
 	}
 	fmt.Fprintln(hash, version, runtime.GOARCH)
-	for _, file := range []string{"etcd/go.mod", "etcd/go.sum", "kubernetes/go.mod", "kubernetes/go.sum"} {
+	for _, file := range []string{"etcd/go.mod", "etcd/go.sum", kubernetes + "/go.mod", kubernetes + "/go.sum"} {
 		data, err := os.ReadFile(filepath.Join(source, file))
 		if err != nil {
 			return "", err

@@ -16,7 +16,7 @@ import (
 
 // buildBinaries builds beside dir and then renames, so that dir is complete if it is there.
 func buildBinaries(ctx context.Context, o Options, source, dir string) error {
-	o.logf("Building Kubernetes and etcd: the first time about ten minutes on two cores, seconds if Go's build cache is warm.")
+	o.logf("Building Kubernetes %s and etcd: the first time about ten minutes on two cores, seconds if Go's build cache is warm.", o.Kubernetes)
 	started := time.Now()
 	if err := removeUnfinished(filepath.Dir(dir)); err != nil {
 		return err
@@ -26,11 +26,12 @@ func buildBinaries(ctx context.Context, o Options, source, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	version, err := goCommand(ctx, filepath.Join(source, "kubernetes"), "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
+	module := kubernetesModules[o.Kubernetes]
+	version, err := goCommand(ctx, filepath.Join(source, module), "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
 	if err != nil {
 		return err
 	}
-	for _, r := range recipes(version) {
+	for _, r := range recipes(module, version) {
 		if err := r.build(ctx, o, source, temp); err != nil {
 			return fmt.Errorf("build %s: %w", r.module, err)
 		}

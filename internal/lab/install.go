@@ -29,6 +29,28 @@ func (l *Lab) Install(ctx context.Context, checkout string) error {
 	return l.RolledOut(ctx, workloads...)
 }
 
+// Add has a workload of Fairlead run with more arguments, as the components have it, and waits until it does. Some need the capability
+// NET_ADMIN. `kubectl rollout undo` takes them back.
+func (l *Lab) Add(ctx context.Context, workload string, netAdmin bool, args ...string) error {
+	const container = "/spec/template/spec/containers/0"
+	type operation struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value string `json:"value"`
+	}
+	var patch []operation
+	for _, arg := range args {
+		patch = append(patch, operation{"add", container + "/args/-", arg})
+	}
+	if netAdmin {
+		patch = append(patch, operation{"add", container + "/securityContext/capabilities/add/-", "NET_ADMIN"})
+	}
+	if out, err := l.Kubectl(ctx, nil, "-n", Namespace, "patch", workload, "--type=json", "-p", toJSON(patch)); err != nil {
+		return fmt.Errorf("patch %s: %w\n%s", workload, err, out)
+	}
+	return l.RolledOut(ctx, workload)
+}
+
 // RolledOut waits until workloads of Fairlead have all their pods ready.
 func (l *Lab) RolledOut(ctx context.Context, workloads ...string) error {
 	for _, w := range workloads {

@@ -22,6 +22,15 @@ const (
 	IPTables ProxyMode = "iptables"
 )
 
+// The minors of Kubernetes that a lab can run: the newest that Fairlead is built with, and the oldest that it supports.
+const (
+	Newest = "1.36"
+	Oldest = "1.31"
+)
+
+// kubernetesModules are the nested modules of the minors, in folders beside this file.
+var kubernetesModules = map[string]string{Newest: "kubernetes", Oldest: "kubernetes-" + Oldest}
+
 // Options say which lab is meant and, for Up, what it is made of.
 type Options struct {
 	// Name tells labs on one machine apart: DefaultName unless given.
@@ -30,6 +39,8 @@ type Options struct {
 	Nodes int
 	// ProxyMode is NFTables unless given.
 	ProxyMode ProxyMode
+	// Kubernetes is a minor: Newest unless given.
+	Kubernetes string
 	// Detached makes the lab outlive the process that started it.
 	Detached bool
 	// Log receives a line for each step: nothing is written unless given.
@@ -49,6 +60,9 @@ func (o Options) complete() (Options, error) {
 	if o.ProxyMode == "" {
 		o.ProxyMode = NFTables
 	}
+	if o.Kubernetes == "" {
+		o.Kubernetes = Newest
+	}
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
@@ -65,6 +79,9 @@ func (o Options) validate() error {
 	}
 	if o.ProxyMode != NFTables && o.ProxyMode != IPTables {
 		problems = append(problems, fmt.Errorf("proxy mode %q: use %s or %s", o.ProxyMode, NFTables, IPTables))
+	}
+	if kubernetesModules[o.Kubernetes] == "" {
+		problems = append(problems, fmt.Errorf("minor %q of Kubernetes: use %s or %s", o.Kubernetes, Newest, Oldest))
 	}
 	return errors.Join(problems...)
 }

@@ -22,12 +22,13 @@ func TestComplete(t *testing.T) {
 		wantErr bool
 	}{
 		"Empty": {"nothing need be given", Options{},
-			Options{Name: DefaultName, Nodes: 3, ProxyMode: NFTables}, false},
-		"Given": {"what is given stays", Options{Name: "other-1", Nodes: 1, ProxyMode: IPTables, Detached: true},
-			Options{Name: "other-1", Nodes: 1, ProxyMode: IPTables, Detached: true}, false},
+			Options{Name: DefaultName, Nodes: 3, ProxyMode: NFTables, Kubernetes: Newest}, false},
+		"Given": {"what is given stays", Options{Name: "other-1", Nodes: 1, ProxyMode: IPTables, Kubernetes: Oldest, Detached: true},
+			Options{Name: "other-1", Nodes: 1, ProxyMode: IPTables, Kubernetes: Oldest, Detached: true}, false},
 		"Path":     {"a name is one folder", Options{Name: "../etc"}, Options{}, true},
 		"LongName": {"a name is part of socket paths", Options{Name: strings.Repeat("x", 33)}, Options{}, true},
 		"TooMany":  {"more nodes would take the external addresses", Options{Nodes: MaxNodes + 1}, Options{}, true},
+		"Minor":    {"a version is no minor", Options{Kubernetes: "v1.31.14"}, Options{}, true},
 		"Mode":     {"kube-proxy would not start", Options{ProxyMode: "ipvs"}, Options{}, true},
 	}
 	for name, tc := range tests {
@@ -91,7 +92,7 @@ func contains(all []netip.Addr, a netip.Addr) bool {
 func TestRecipes(t *testing.T) {
 	want := "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3" +
 		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
-	if diff := cmp.Diff(want, recipes("v1.36.3")[1].ldflags); diff != "" {
+	if diff := cmp.Diff(want, recipes("kubernetes", "v1.36.3")[1].ldflags); diff != "" {
 		t.Errorf("the API server needs its version (-want +got):\n%s", diff)
 	}
 }

@@ -3,9 +3,12 @@
 package measure
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
@@ -42,4 +45,10 @@ func SpeakerOn(h *lab.Host) (pid int, err error) {
 		}
 	}
 	return 0, errors.New("no speaker runs on " + h.Name)
+}
+
+// Carried returns how many TCP connections to an address a node carries, as its kernel tracks them.
+func Carried(ctx context.Context, node *lab.Host, address netip.Addr) (int, error) {
+	out, err := node.Command(ctx, "conntrack", "-L", "-p", "tcp", "-d", address.String(), "--state", "ESTABLISHED").Output()
+	return strings.Count(string(out), "dst="+address.String()+" "), err
 }

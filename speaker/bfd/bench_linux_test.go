@@ -12,13 +12,19 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// BenchmarkSessions is what 100 sessions with 100 ms cost while nothing happens, over a real link. Both ends are in this process:
-// half of it is told.
+// BenchmarkSessions is what sessions with 100 ms cost while nothing happens, over a real link: 100, and two, as a node would have with its
+// neighbours in a ring. Both ends are in this process: half of it is reported.
 func BenchmarkSessions(b *testing.B) {
 	if os.Geteuid() != 0 {
 		b.Skip("needs root, for network namespaces")
 	}
-	const n = 100
+	for _, n := range []int{2, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) { benchmarkSessions(b, n) })
+	}
+}
+
+func benchmarkSessions(b *testing.B, n int) {
+	b.Helper()
 	w := newWire(b)
 	var ours, theirs []Session
 	for i := range n {

@@ -35,6 +35,7 @@ func upCommand(o *lab.Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "up", Short: "Start the lab and leave it running", Args: cobra.NoArgs}
 	cmd.Flags().IntVar(&o.Nodes, "nodes", 3, "how many nodes")
 	cmd.Flags().StringVar((*string)(&o.ProxyMode), "proxy-mode", string(lab.NFTables), "nftables or iptables")
+	cmd.Flags().StringVar(&o.Kubernetes, "kubernetes", lab.Newest, lab.Newest+" or "+lab.Oldest)
 	routers := cmd.Flags().Bool("routers", false, "let the routers speak BGP, as the command routers does")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.Detached, o.Log = true, cmd.OutOrStdout()
