@@ -103,8 +103,8 @@ func (s *story) lostUnheard() {
 	s.within(60*second, "a pod on each node", s.allReady)
 	node := s.bystander()
 	replug := sync.OnceFunc(func() { s.check(s.ReplugCable(node)) })
-	s.Cleanup(replug)
 	s.withoutAPIServer(func() {
+		s.Cleanup(replug)
 		s.must(s.PullCable(node))
 		time.Sleep(3 * second)
 		p := s.probe(s.own("172.30.0.100"), 50*ms)
@@ -113,12 +113,14 @@ func (s *story) lostUnheard() {
 			s.Errorf("%d of %d pages failed, want those for the lost pod", len(pages.Failed()), len(pages))
 		}
 	})
-	s.within(10*second, "it is marked", func() error {
+	back := time.Now()
+	s.within(40*second, "it is marked", func() error { // who watches the API server waits for up to 30 seconds before it tries again
 		if s.podsReady()[node] {
 			return fmt.Errorf("the pod on %s is ready", node)
 		}
 		return nil
 	})
+	s.Logf("its pod is marked %.1f s after the API server is back", time.Since(back).Seconds())
 	s.tells("web", "node "+node+" is lost")
 	replug()
 	s.within(60*second, "all ready again", s.allReady)

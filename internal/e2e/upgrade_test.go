@@ -7,12 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fairlead-lb/fairlead/internal/lab"
 )
 
 // previous is the version that an upgrade comes from, and a rollback goes to: a commit, until there is a release, whose tag it is then.
-const previous = "5b5d36af67aea3c99b517e32e3a757a7ae3ab943"
+const previous = "33d30e2"
 
 // source returns the files of the previous version, or where the checkout has no history those of this one.
 func (s *story) source(checkout string) string {
@@ -48,7 +49,8 @@ func (s *story) previous(checkout string) string {
 	return manifests
 }
 
-// TestUpgrade: from the previous version, and back to it, no page fails, no connection breaks, and no address moves or changes.
+// TestUpgrade: from the previous version, and back to it, and where it is uninstalled with its definitions kept and installed again, no page fails,
+// no connection breaks, and no address moves or changes. Who uses an address all the time does not have to ask who has it.
 func TestUpgrade(t *testing.T) {
 	s := tell(t, shared)
 	s.base = lastBase
@@ -56,10 +58,11 @@ func TestUpgrade(t *testing.T) {
 	checkout, err := filepath.Abs("../..")
 	s.must(err)
 	manifests := s.previous(checkout)
-	install := func(manifests string) func(*story, string) func() {
+	after := func(first func(*story), manifests string) func(*story, string) func() {
 		return func(s *story, _ string) func() {
 			before := s.both()
 			s.held(50, func() {
+				first(s)
 				s.globally("apply", "-k", filepath.Join(manifests, "default"))
 				s.must(s.RolledOut(s.Context(), "deployment/controller", "daemonset/speaker"))
 			})
@@ -70,12 +73,24 @@ func TestUpgrade(t *testing.T) {
 			return func() {}
 		}
 	}
+	nothing, this := func(*story) {}, filepath.Join(checkout, "manifests")
 	s.afterwards("-n", lab.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s")
 	s.afterwards("apply", "-k", filepath.Join(checkout, "manifests/default"))
 	s.undergo(
-		disruption{name: "Rollback", reason: "the previous version", stays: true, do: install(manifests)},
-		disruption{name: "Upgrade", reason: "this version", stays: true, do: install(filepath.Join(checkout, "manifests"))},
+		disruption{name: "Rollback", reason: "the previous version", stays: true, do: after(nothing, manifests)},
+		disruption{name: "Upgrade", reason: "this version", stays: true, do: after(nothing, this)},
+		disruption{name: "Reinstall", reason: "definitions and Services are kept", stays: true, do: after((*story).uninstall, this)},
 	)
+}
+
+// uninstall removes Fairlead but for its definitions, and waits for longer than a roll-out takes.
+func (s *story) uninstall() {
+	s.Helper()
+	for _, kinds := range []string{"deployment,daemonset,poddisruptionbudget,serviceaccount,role,rolebinding", "clusterrole,clusterrolebinding"} {
+		s.kubectl("-n", lab.Namespace, "delete", kinds, "-l", "app.kubernetes.io/name=fairlead")
+	}
+	s.kubectl("-n", lab.Namespace, "wait", "--for=delete", "pods", "-l", "app.kubernetes.io/name=fairlead", "--timeout=60s")
+	time.Sleep(15 * second)
 }
 
 // assignsAfter sees that a new Service gets an address, and gives it back.
