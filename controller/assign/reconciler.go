@@ -106,7 +106,7 @@ func (r *Reconciler) adopt(ctx context.Context) error {
 	if err := r.Prepare(ctx); err != nil {
 		return err
 	}
-	snapshot, err := r.snapshot(ctx, r.Live)
+	snapshot, err := place.Snapshot(ctx, r.Live)
 	if err != nil {
 		return err
 	}
@@ -159,18 +159,9 @@ func (r *Reconciler) namespaceLabels(ctx context.Context) (map[string]map[string
 	return out, nil
 }
 
-func (r *Reconciler) snapshot(ctx context.Context, from client.Reader) (*config.Snapshot, error) {
-	var pools v1beta1.IPAddressPoolList
-	if err := from.List(ctx, &pools); err != nil {
-		return nil, fmt.Errorf("list IPAddressPools: %w", err)
-	}
-	s, _ := config.Build(config.Objects{Pools: pools.Items}) // controller/conditions tells of problems
-	return s, nil
-}
-
 // reconfigure applies the pools as they are now.
 func (r *Reconciler) reconfigure(ctx context.Context) error {
-	snapshot, err := r.snapshot(ctx, r.Client)
+	snapshot, err := place.Snapshot(ctx, r.Client)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ const (
 	unmarked = 60 * time.Second
 )
 
+// forgiven is after how long a node that was lost is like any other. One that comes and goes is marked ever later.
+const forgiven = 16 * time.Second
+
 // roles are which node is lost.
 var roles = []struct {
 	what string
@@ -118,6 +121,7 @@ func (b *layer2) loses(ctx context.Context, which func(*layer2, context.Context)
 	if err := recovery(ctx, b.spread); err != nil {
 		return r, err
 	}
+	time.Sleep(forgiven)
 	node, err := which(b, ctx)
 	if err != nil {
 		return r, err

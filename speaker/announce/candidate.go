@@ -92,10 +92,10 @@ func (c *candidate) rank(o *candidate) int {
 
 // stand fills in a candidate, or says why a node cannot announce the address, for all who have a stake in it. It is called for each node and
 // address: it allocates nothing, so the links are left to linksFor. Of a kind that is known it has to find out only what is recorded.
-func (e *election) stand(stakes []stake, known []ballot, i int, c *candidate) obstacle {
+func (e *election) stand(stakes []stake, known *ballots, i int, c *candidate) obstacle {
 	var why obstacle
 	if known != nil {
-		*c, why = known[i].candidate, known[i].why
+		*c, why = known.of[i].candidate, known.of[i].why
 	} else {
 		why = c.suits(stakes, &e.nodes[i], e.addr)
 	}

@@ -142,9 +142,12 @@ type result struct {
 
 // elect finds the best candidate for some stakes.
 func (e *election) elect(stakes []stake) result {
+	known := e.decider.ballots(stakes, e.addr)
+	if r, ok := e.confirm(stakes, known); ok {
+		return r
+	}
 	var r result
 	var c, best, next candidate
-	known := e.decider.ballots(stakes, e.addr)
 	for i := range e.nodes {
 		why := e.stand(stakes, known, i, &c)
 		if r.count[why]++; why != none {
@@ -166,8 +169,27 @@ func (e *election) elect(stakes []stake) result {
 	return r
 }
 
+// confirm elects the two who are recorded, if none ranks higher, which need not be asked of each node. So it is for most addresses.
+func (e *election) confirm(stakes []stake, known *ballots) (r result, ok bool) {
+	if known == nil || known.top.node == nil || len(e.record) < 2 || e.record[0] == e.record[1] {
+		return r, false
+	}
+	var both [2]candidate
+	for i := range both {
+		at, is := e.decider.at[e.record[i]]
+		if !is || e.stand(stakes, known, at, &both[i]) != none || both[i].rank(&known.top) < 0 {
+			return r, false
+		}
+	}
+	if both[0].node.Presence == Away { // another answers meanwhile
+		return r, false
+	}
+	r.best, r.next = e.elected(stakes, &both[0]), e.elected(stakes, &both[1])
+	return r, true
+}
+
 // standin is the best candidate of those whose speakers answer.
-func (e *election) standin(stakes []stake, known []ballot) elected {
+func (e *election) standin(stakes []stake, known *ballots) elected {
 	var c, best candidate
 	for i := range e.nodes {
 		if e.stand(stakes, known, i, &c) == none && c.node.Presence == Alive && (best.node == nil || c.compare(&best) > 0) {

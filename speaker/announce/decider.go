@@ -13,7 +13,9 @@ type Decider struct {
 	nodes    []Node
 	// subnets that the nodes are attached to, each once, and what is known of the kinds; nil where nothing is to be remembered.
 	subnets []netip.Prefix
-	known   map[kind][]ballot
+	known   map[kind]*ballots
+	// at is where in nodes each is.
+	at map[string]int
 }
 
 // kind is what addresses have in common whose candidates are.
@@ -21,6 +23,13 @@ type kind struct {
 	first, second *config.L2 // the advertisements; second is nil if there is one
 	subnets       uint64     // a bit for each that has the address
 	family        config.Family
+}
+
+// ballots are those of all nodes, for one kind.
+type ballots struct {
+	of []ballot
+	// top is a candidate than whom none has a higher rank where nothing is recorded; without a node if there is none.
+	top candidate
 }
 
 // ballot is one node's: the candidate as far as it is the same for a kind, or what is in the way.
@@ -49,14 +58,17 @@ func NewDecider(s *config.Snapshot, nodes []Node, addresses int) *Decider {
 		}
 	}
 	if len(d.subnets) <= 64 { // or kind has no room for them
-		d.known = map[kind][]ballot{}
+		d.known, d.at = map[kind]*ballots{}, make(map[string]int, len(nodes))
+		for i := range nodes {
+			d.at[nodes[i].Name] = i
+		}
 	}
 	return d
 }
 
 // ballots returns what is known of the candidates for an address; nil if it is to be found out for each. Endpoints matter to Services of policy
 // Local, and each Service has its own.
-func (d *Decider) ballots(stakes []stake, a netip.Addr) []ballot {
+func (d *Decider) ballots(stakes []stake, a netip.Addr) *ballots {
 	if d == nil || d.known == nil || len(stakes) != 1 || stakes[0].svc.Local || len(stakes[0].ads) > 2 {
 		return nil
 	}
@@ -71,9 +83,16 @@ func (d *Decider) ballots(stakes []stake, a netip.Addr) []ballot {
 	}
 	all, known := d.known[k]
 	if !known {
-		all = make([]ballot, len(d.nodes))
+		all = &ballots{of: make([]ballot, len(d.nodes))}
 		for i := range d.nodes {
-			all[i].why = all[i].candidate.suits(stakes, &d.nodes[i], a)
+			b := &all.of[i]
+			if b.why = b.candidate.suits(stakes, &d.nodes[i], a); b.why != none {
+				continue
+			}
+			c := b.candidate
+			if c.standing = c.node.standing(false); all.top.node == nil || c.rank(&all.top) > 0 {
+				all.top = c
+			}
 		}
 		d.known[k] = all
 	}

@@ -69,9 +69,7 @@ func TestDecider(t *testing.T) {
 				x := service(func(x *Service) {
 					x.Name, x.Addresses = fmt.Sprint(i), []netip.Addr{a}
 					x.Labels = map[string]string{"tier": rapid.SampledFrom([]string{"gold", "tin"}).Draw(t, "tier")}
-					if record := some("record", "node-1", "node-0"); len(record) > 0 {
-						x.Record = map[netip.Addr][]string{a: record}
-					}
+					x.Record = map[netip.Addr][]string{a: rapid.SliceOfN(rapid.SampledFrom([]string{"node-0", "node-1", "node-2", "gone"}), 0, 3).Draw(t, "record")}
 					if rapid.IntRange(0, 2).Draw(t, "local") == 0 {
 						local(some("endpoints", "node-0", "node-2")...)(x)
 					}
