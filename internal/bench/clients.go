@@ -161,20 +161,17 @@ func (b *layer2) spread(ctx context.Context) error {
 // keepConnections are the arguments of the component, with which a node that is cordoned gives its addresses away.
 var keepConnections = []string{"--keep-connections-for=1h", "--yield-cordoned"}
 
-// moves are works that move the address.
-var moves = []struct {
-	what     string
-	do, undo func(node string) [][]string
-}{
-	{works[1].what, works[1].do, works[1].undo},
+// moves are what moves the address.
+var moves = []operation{
+	labelled,
 	{
-		"kubectl cordon",
+		"kubectl cordon", true,
 		func(node string) [][]string { return [][]string{{"cordon", node}} },
 		func(node string) [][]string { return [][]string{{"uncordon", node}} },
 	},
-	{works[0].what, works[0].do, works[0].undo},
+	drained,
 	{
-		"edited preference",
+		"edited preference", true,
 		func(node string) [][]string {
 			other := map[string]string{"node-1": "node-2", "node-2": "node-1"}[node]
 			return prefer(`[{"weight":1,"preference":{"matchLabels":{"kubernetes.io/hostname":"` + other + `"}}}]`)
@@ -209,7 +206,7 @@ func (b *layer2) kept(ctx context.Context) error {
 			for range how.times {
 				var pages measure.Attempts
 				gone, err := b.holding(ctx, connections, lab.Client, page, func() (err error) {
-					pages, err = b.work(ctx, m.do, m.undo)
+					pages, err = b.work(ctx, m)
 					return err
 				})
 				if err != nil {
@@ -266,11 +263,11 @@ func (b *routed) takenOut(ctx context.Context) (lost float64, err error) {
 	}
 	return b.holding(ctx, spreadConnections, lab.FarClient, routedPage, func() error {
 		for _, node := range b.Nodes()[:2] {
-			if err := b.kubectl(ctx, works[1].do(node)); err != nil {
+			if err := b.kubectl(ctx, labelled.do(node)); err != nil {
 				return err
 			}
 			time.Sleep(withdrawn)
-			if err := errors.Join(b.kubectl(ctx, works[1].undo(node)), b.healthy(ctx)); err != nil {
+			if err := errors.Join(b.kubectl(ctx, labelled.undo(node)), b.healthy(ctx)); err != nil {
 				return err
 			}
 		}

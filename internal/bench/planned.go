@@ -10,25 +10,27 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
-// works are what is done to clusters on purpose: commands for kubectl, and those that undo them.
-var works = []struct {
+// operation is what is done to clusters on purpose: commands for kubectl, and those that undo them.
+type operation struct {
 	what     string
 	moves    bool // the address, and so cuts connections that are under way
 	do, undo func(node string) [][]string
-}{
-	{
+}
+
+var (
+	drained = operation{
 		"kubectl drain", false,
 		func(node string) [][]string {
 			return [][]string{{"drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s"}}
 		},
 		func(node string) [][]string { return [][]string{{"uncordon", node}} },
-	},
-	{
+	}
+	labelled = operation{
 		"label exclude-from-external-load-balancers", true,
 		func(node string) [][]string { return [][]string{{"label", "node", node, excluded + "="}} },
 		func(node string) [][]string { return [][]string{{"label", "node", node, excluded + "-"}} },
-	},
-	{
+	}
+	speakerDeleted = operation{
 		"kubectl delete pod, of the speaker", false,
 		func(node string) [][]string {
 			return [][]string{
@@ -37,13 +39,15 @@ var works = []struct {
 			}
 		},
 		nothing,
-	},
-	{
+	}
+	speakersRestarted = operation{
 		"kubectl rollout restart, of the speakers", false,
 		func(string) [][]string { return [][]string{restart, rolledOut} },
 		nothing,
-	},
-}
+	}
+
+	works = []operation{drained, labelled, speakerDeleted, speakersRestarted}
+)
 
 const excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
 
@@ -68,7 +72,7 @@ func (b *layer2) planned(ctx context.Context) error {
 	for _, w := range works {
 		var all []measure.Attempts
 		for i := range *planned {
-			seen, err := b.work(ctx, w.do, w.undo)
+			seen, err := b.work(ctx, w)
 			if err != nil {
 				return err
 			}
@@ -99,17 +103,17 @@ func cut(all measure.Attempts) (n int) {
 	return n
 }
 
-func (b *layer2) work(ctx context.Context, do, undo func(node string) [][]string) (measure.Attempts, error) {
+func (b *layer2) work(ctx context.Context, w operation) (measure.Attempts, error) {
 	node, err := b.holder(ctx)
 	if err != nil {
 		return nil, err
 	}
 	seen, err := b.during(ctx, func(*measure.Probe) error {
-		if err := b.kubectl(ctx, do(node)); err != nil {
+		if err := b.kubectl(ctx, w.do(node)); err != nil {
 			return err
 		}
 		time.Sleep(settling)
-		return b.kubectl(ctx, undo(node))
+		return b.kubectl(ctx, w.undo(node))
 	})
 	if err != nil {
 		return nil, err
