@@ -131,7 +131,7 @@ func (o disruption) pass(p *probe) {
 func (o disruption) judge(s *story, address string, pages measure.Attempts) {
 	s.Helper()
 	switch gap := pages.Gap(); {
-	case o.limit > 0 && gap > o.limit:
+	case o.limit > 0 && gap > o.limit && len(pages.Failed()) > 0: // else it was there, and slow
 		s.Errorf("%s: %s was away for %s, want %s at most", o.reason, address, gap, o.limit)
 	case o.limit == 0 && len(pages.Failed()) > 0:
 		s.Errorf("%s: %d pages of %s failed, first: %v", o.reason, len(pages.Failed()), address, pages.Failed()[0].Err)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,8 +80,23 @@ func TestUpgrade(t *testing.T) {
 	s.undergo(
 		disruption{name: "Rollback", reason: "the previous version", stays: true, do: after(nothing, manifests)},
 		disruption{name: "Upgrade", reason: "this version", stays: true, do: after(nothing, this)},
-		disruption{name: "Reinstall", reason: "definitions and Services are kept", stays: true, do: after((*story).uninstall, this)},
 	)
+	s.Run("Reinstall", func(t *testing.T) {
+		s := s.in(t)
+		s.settled()
+		before := s.announcers()
+		var pages []*probe
+		for _, a := range s.both() {
+			pages = append(pages, s.probe(a, 20*ms)) // which may take a second: all pods start at once
+		}
+		after((*story).uninstall, this)(s, "")
+		for _, p := range pages {
+			s.without(p.stop())
+		}
+		if now := s.announcers(); !maps.Equal(before, now) {
+			t.Errorf("announcers were %v, and are %v", before, now)
+		}
+	})
 }
 
 // uninstall removes Fairlead but for its definitions, and waits for longer than a roll-out takes.
