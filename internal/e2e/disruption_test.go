@@ -88,7 +88,11 @@ func (o disruption) happen(s *story) {
 	}
 	node := before[address]
 
-	pages := s.watch(addresses)
+	long := patience
+	if o.limit == 0 { // no gap is measured, and who waits for the CPU is not lost
+		long = 2 * second
+	}
+	pages := s.watching(addresses, long)
 	undo := sync.OnceFunc(o.do(s, node))
 	s.Cleanup(undo)
 	o.pass(pages[address])
@@ -144,10 +148,16 @@ const patience = 300 * ms
 // watch starts to fetch the pages of addresses, and returns when that goes well.
 func (s *story) watch(addresses []string) map[string]*probe {
 	s.Helper()
+	return s.watching(addresses, patience)
+}
+
+// watching is watch for pages that may take so long.
+func (s *story) watching(addresses []string, long time.Duration) map[string]*probe {
+	s.Helper()
 	out := map[string]*probe{}
 	for _, a := range addresses {
 		out[a] = s.fetching(10*ms, func() error {
-			_, err := s.Host(lab.Client).Get(context.Background(), netip.MustParseAddr(a), 80, patience)
+			_, err := s.Host(lab.Client).Get(context.Background(), netip.MustParseAddr(a), 80, long)
 			return err
 		})
 	}

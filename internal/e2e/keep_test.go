@@ -91,7 +91,7 @@ func TestKeepConnections(t *testing.T) {
 			s.settled()
 			before := s.announcers()
 			node := before[s.both()[0]]
-			pages := s.watch(s.both())
+			pages := s.watching(s.both(), 2*second)
 			s.held(50, func() {
 				tc.do(s, node)
 				defer tc.undo(s, node)
