@@ -11,7 +11,6 @@ VERSION  ?= $(TAG)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 NODES    ?= 3
 PROXY    ?= nftables
-KUBERNETES ?= 1.36
 
 TOOL     := go tool -modfile=go.tools.mod
 LAB      := build/lab
@@ -30,7 +29,7 @@ demo: images plugin $(LAB) ## Show Fairlead on a cluster on this machine (Linux,
 	@go build -o build/demo ./internal/demo && build/demo
 
 lab-up: $(LAB) ## Start a cluster on this machine: NODES=3 PROXY=nftables KUBERNETES=1.31 ROUTERS=yes.
-	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY) --kubernetes $(KUBERNETES) $(if $(ROUTERS),--routers)
+	@$(LAB) up --nodes $(NODES) --proxy-mode $(PROXY) $(if $(KUBERNETES),--kubernetes $(KUBERNETES)) $(if $(ROUTERS),--routers)
 
 lab-down: $(LAB) ## End that cluster.
 	@$(LAB) down

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/fairlead-lb/fairlead/internal/lab"
 	"github.com/fairlead-lb/fairlead/internal/measure"
 )
@@ -46,7 +44,7 @@ var roles = []struct {
 }{
 	{"does not announce", func(b *layer2, ctx context.Context) (string, error) {
 		announcer, err := b.holderOf(ctx, spread)
-		leader, another := b.leader(ctx)
+		leader, another := b.Leader(ctx)
 		for _, node := range b.Nodes() {
 			if node != announcer && node != leader {
 				return node, errors.Join(err, another)
@@ -55,21 +53,7 @@ var roles = []struct {
 		return "", errors.Join(err, another)
 	}},
 	{"announces", func(b *layer2, ctx context.Context) (string, error) { return b.holderOf(ctx, spread) }},
-	{"has the controller that leads", func(b *layer2, ctx context.Context) (string, error) { return b.leader(ctx) }},
-}
-
-// leader returns the node of the controller that leads.
-func (b *bench) leader(ctx context.Context) (string, error) {
-	lease, err := b.client.CoordinationV1().Leases(lab.Namespace).Get(ctx, "fairlead-controller", metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	name, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
-	pod, err := b.client.CoreV1().Pods(lab.Namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	return pod.Spec.NodeName, nil
+	{"has the controller that leads", func(b *layer2, ctx context.Context) (string, error) { return b.Leader(ctx) }},
 }
 
 func (b *layer2) lost(ctx context.Context) error {

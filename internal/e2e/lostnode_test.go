@@ -209,9 +209,9 @@ func (s *story) podsReady() map[string]bool {
 // leader is the node on which the controller runs that leads.
 func (s *story) leader() string {
 	s.Helper()
-	holder := s.kubectl("-n", "fairlead-system", "get", "lease", "fairlead-controller", "-o", "jsonpath={.spec.holderIdentity}")
-	pod, _, _ := strings.Cut(holder, "_")
-	return strings.TrimSpace(s.kubectl("-n", "fairlead-system", "get", "pod", pod, "-o", "jsonpath={.spec.nodeName}"))
+	node, err := s.Leader(s.Context())
+	s.must(err)
+	return node
 }
 
 // other is a node that is not this one.

@@ -84,6 +84,28 @@ func start(ctx context.Context, o lab.Options) (*cluster, error) {
 	return c, nil
 }
 
+// another starts a cluster for one story, and ends it with that.
+func another(t *testing.T, o lab.Options) *cluster {
+	t.Helper()
+	if skipped != "" {
+		t.Skip(skipped)
+	}
+	o.Log = t.Output()
+	c, err := start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.dump(t.Output())
+		}
+		if err := c.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
 func (c *cluster) connect() error {
 	rc, err := c.RESTConfig()
 	if err != nil {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -143,21 +142,7 @@ func (s *story) holders(of map[string]string) map[string]string {
 // TestMigrateMetalLB: MetalLB serves 30 Services of five pools, by layer 2 and by BGP, and Fairlead takes over without a page or connection lost: the same node goes on
 // with the same MAC address. And back.
 func TestMigrateMetalLB(t *testing.T) {
-	if skipped != "" {
-		t.Skip(skipped)
-	}
-	on, err := start(t.Context(), lab.Options{Name: "e2e-metallb", Nodes: 3, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			on.dump(t.Output())
-		}
-		if err := on.Down(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	on := another(t, lab.Options{Name: "e2e-metallb", Nodes: 3})
 	s := tell(t, on)
 	s.must(s.StartRouters(t.Context(), lab.Routing{}))
 	t.Cleanup(func() { s.check(s.StopRouters()) })

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,21 +12,7 @@ import (
 // TestOldest: all of it on the oldest minor of Kubernetes that is supported, with kube-proxy in mode iptables. The other stories have the
 // newest one, and mode nftables.
 func TestOldest(t *testing.T) {
-	if skipped != "" {
-		t.Skip(skipped)
-	}
-	on, err := start(t.Context(), lab.Options{Name: "e2e-oldest", Nodes: 3, Kubernetes: lab.Oldest, ProxyMode: lab.IPTables, Log: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			on.dump(t.Output())
-		}
-		if err := on.Down(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	on := another(t, lab.Options{Name: "e2e-oldest", Nodes: 3, Kubernetes: lab.Oldest, ProxyMode: lab.IPTables})
 	if out, err := on.Kubectl(t.Context(), nil, "version"); err != nil || strings.Count(out, "v"+lab.Oldest+".") != 2 {
 		t.Fatalf("%v\n%s", err, out)
 	}

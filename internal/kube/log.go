@@ -45,13 +45,20 @@ func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handle
 // Reason is why something that is tried again and again failed last; empty if it did not.
 type Reason string
 
-// Changes notes how the latest attempt has ended, and reports whether the one before ended otherwise.
-func (r *Reason) Changes(err error) bool {
+// changes notes how the latest attempt has ended, and reports whether the one before ended otherwise.
+func (r *Reason) changes(err error) bool {
 	before := *r
 	if *r = ""; err != nil {
 		*r = Reason(err.Error())
 	}
 	return *r != before
+}
+
+// Note logs why an attempt has failed, unless the one before failed for the same reason.
+func (r *Reason) Note(log logr.Logger, message string, err error) {
+	if r.changes(err) && err != nil {
+		log.Info(message, "reason", err.Error())
+	}
 }
 
 // Checked is a check for probes that logs when what it says changes.
@@ -62,7 +69,7 @@ func Checked(log logr.Logger, name string, check func(*http.Request) error) func
 		err := check(r)
 		mu.Lock()
 		defer mu.Unlock()
-		switch changed := last.Changes(err); {
+		switch changed := last.changes(err); {
 		case !changed:
 		case err != nil:
 			log.Info("check fails", "check", name, "reason", err.Error())

@@ -51,6 +51,17 @@ func (l *Lab) Add(ctx context.Context, workload string, netAdmin bool, args ...s
 	return l.RolledOut(ctx, workload)
 }
 
+// Leader returns the node of the controller that leads.
+func (l *Lab) Leader(ctx context.Context) (node string, err error) {
+	holder, err := l.Kubectl(ctx, nil, "-n", Namespace, "get", "lease", "fairlead-controller", "-o", "jsonpath={.spec.holderIdentity}")
+	if err != nil {
+		return "", err
+	}
+	pod, _, _ := strings.Cut(holder, "_")
+	node, err = l.Kubectl(ctx, nil, "-n", Namespace, "get", "pod", pod, "-o", "jsonpath={.spec.nodeName}")
+	return strings.TrimSpace(node), err
+}
+
 // RolledOut waits until workloads of Fairlead have all their pods ready.
 func (l *Lab) RolledOut(ctx context.Context, workloads ...string) error {
 	for _, w := range workloads {

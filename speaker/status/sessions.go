@@ -79,12 +79,11 @@ func (s *Sessions) Start(ctx context.Context) error {
 		case <-again:
 			again = nil
 			err := s.write(ctx, *s.all.Get())
-			changed := why.Changes(err)
+			if !apierrors.IsConflict(err) {
+				why.Note(s.log, "could not write the BGPStatus, trying again", err)
+			}
 			if err != nil {
 				again = time.After(retry)
-				if changed && !apierrors.IsConflict(err) {
-					s.log.Info("could not write the BGPStatus, trying again", "reason", err.Error())
-				}
 			}
 		}
 	}

@@ -75,11 +75,7 @@ func (s *Slices) Start(ctx context.Context) error {
 		if err == nil {
 			have, err = s.write(ctx, have)
 		}
-		changed := why.Changes(err)
-		if err != nil {
-			if changed {
-				s.Log.Info("could not write the AnnouncementSlices, trying again", "reason", err.Error())
-			}
+		if why.Note(s.Log, "could not write the AnnouncementSlices, trying again", err); err != nil {
 			read = false // somebody else may have changed them
 			again = time.After(retry)
 		}

@@ -91,12 +91,8 @@ func (s *Speaker) Start(ctx context.Context) error {
 				again = time.After(gather)
 				continue
 			}
-			changed := why.Changes(err)
-			if err != nil {
+			if why.Note(s.log, "could not write the SpeakerStatus, trying again", err); err != nil {
 				again = time.After(retry)
-				if changed {
-					s.log.Info("could not write the SpeakerStatus, trying again", "reason", err.Error())
-				}
 			}
 		}
 	}
