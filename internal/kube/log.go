@@ -54,8 +54,8 @@ func (r *Reason) changes(err error) bool {
 	return *r != before
 }
 
-// Note logs why an attempt has failed, unless the one before failed for the same reason.
-func (r *Reason) Note(log logr.Logger, message string, err error) {
+// Info logs why an attempt has failed, unless the one before failed for the same reason.
+func (r *Reason) Info(log logr.Logger, message string, err error) {
 	if r.changes(err) && err != nil {
 		log.Info(message, "reason", err.Error())
 	}

@@ -80,7 +80,7 @@ func (s *Sessions) Start(ctx context.Context) error {
 			again = nil
 			err := s.write(ctx, *s.all.Get())
 			if !apierrors.IsConflict(err) {
-				why.Note(s.log, "could not write the BGPStatus, trying again", err)
+				why.Info(s.log, "could not write the BGPStatus, trying again", err)
 			}
 			if err != nil {
 				again = time.After(retry)

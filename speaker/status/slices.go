@@ -75,7 +75,7 @@ func (s *Slices) Start(ctx context.Context) error {
 		if err == nil {
 			have, err = s.write(ctx, have)
 		}
-		if why.Note(s.Log, "could not write the AnnouncementSlices, trying again", err); err != nil {
+		if why.Info(s.Log, "could not write the AnnouncementSlices, trying again", err); err != nil {
 			read = false // somebody else may have changed them
 			again = time.After(retry)
 		}

@@ -91,7 +91,7 @@ func (s *Speaker) Start(ctx context.Context) error {
 				again = time.After(gather)
 				continue
 			}
-			if why.Note(s.log, "could not write the SpeakerStatus, trying again", err); err != nil {
+			if why.Info(s.log, "could not write the SpeakerStatus, trying again", err); err != nil {
 				again = time.After(retry)
 			}
 		}
