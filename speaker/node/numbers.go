@@ -91,4 +91,7 @@ func (g *gains) answered(answering []netip.Addr, now time.Time) {
 			delete(g.waiting, a)
 		}
 	}
+	if len(g.waiting) == 0 {
+		g.waiting = nil // it would stay as large as ever
+	}
 }

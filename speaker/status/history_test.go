@@ -47,9 +47,8 @@ func TestHistory(t *testing.T) {
 		{"the node is labelled", by("node-2"), nodes(func(n *announce.Node) { n.Excluded = true }), "moved from node-1 to node-2: the node is excluded from external load balancers"},
 	} {
 		before := kube.History(svc.Annotations[kube.AnnotationHistory])
-		r := report(step.of)
-		r.nodes = step.nodes
-		r.render(svc)
+		r := subject{of: step.of}.report()
+		r.render(svc, step.nodes)
 		after := kube.History(svc.Annotations[kube.AnnotationHistory])
 		var got []string
 		for _, c := range after[:len(after)-len(before)] {

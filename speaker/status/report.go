@@ -24,9 +24,13 @@ type Report struct {
 	Message string
 	// Record is who announces each address, and who would next.
 	Record map[netip.Addr][]string
-	// of are the announcements that it is about, and conflicts those of the Service's addresses.
+	subject
+}
+
+// subject is what a Report is about: the announcements, and the conflicts of the Service's addresses. A Report is made of it when it is
+// needed, as it takes several times the memory.
+type subject struct {
 	of        []announce.Announcement
-	nodes     []announce.Node
 	conflicts []kube.Conflict
 }
 
@@ -45,18 +49,13 @@ func (r *Report) Says(c *metav1.Condition, record map[netip.Addr][]string, inUse
 }
 
 // equal reports whether two Reports of a Service say the same; who announces is part of the message.
-func (r *Report) equal(o *Report) bool {
+func (r *Report) equal(o Report) bool {
 	return r.Status == o.Status && r.Reason == o.Reason && r.Message == o.Message
 }
 
-// reportOf returns what a node has to say of a Service; false if another node reports, or none.
-func reportOf(of []announce.Announcement, nodes []announce.Node, self string) (Report, bool) {
-	if len(of) == 0 || reporter(of, firstHealthy(nodes)) != self {
-		return Report{}, false
-	}
-	r := report(of)
-	r.nodes = nodes
-	return r, true
+// reports reports whether a node has something to say of a Service; else another node reports, or none.
+func reports(of []announce.Announcement, nodes []announce.Node, self string) bool {
+	return len(of) > 0 && reporter(of, firstHealthy(nodes)) == self
 }
 
 // reporter returns the node that reports on a Service.
@@ -81,12 +80,12 @@ func firstHealthy(nodes []announce.Node) string {
 
 // report joins what becomes of each address of a Service. One that is not
 // announced makes the condition false.
-func report(of []announce.Announcement) Report {
+func (s subject) report() Report {
 	r := Report{
-		Service: of[0].Service, Status: metav1.ConditionTrue, Reason: string(announce.Announced), Record: map[netip.Addr][]string{}, of: of,
+		Service: s.of[0].Service, Status: metav1.ConditionTrue, Reason: string(announce.Announced), Record: map[netip.Addr][]string{}, subject: s,
 	}
 	var parts []string
-	for _, a := range of {
+	for _, a := range s.of {
 		if a.Reason == announce.Announced {
 			r.Record[a.Address] = record(a)
 		}
@@ -143,8 +142,9 @@ func record(a announce.Announcement) []string {
 // by says who announces an address.
 func by(a announce.Announcement) string { return kube.ByNode(a.Address, a.Node) }
 
-// render puts the Report into a Service, and returns the events that say so.
-func (r *Report) render(svc *corev1.Service) []event {
+// render puts the Report into a Service, and returns the events that say so. The nodes, as they are now, say why a former one does not
+// announce any more.
+func (r *Report) render(svc *corev1.Service, nodes []announce.Node) []event {
 	before := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced).DeepCopy()
 	record := kube.Announcers(svc.Annotations[kube.AnnotationAnnouncers])
 	shown, _ := kube.Shown(svc)
@@ -155,13 +155,13 @@ func (r *Report) render(svc *corev1.Service) []event {
 	meta.SetStatusCondition(&svc.Status.Conditions, r.condition(svc.Generation))
 	kube.Annotate(svc, kube.AnnotationAnnouncers, kube.AnnouncersText(r.merge(record)))
 	kube.Annotate(svc, kube.AnnotationInUse, kube.InUseText(r.used(inUse)))
-	r.note(svc, reasonOf(before), record, inUse, time.Now())
+	r.note(svc, nodes, reasonOf(before), record, inUse, time.Now())
 	return transition(r.of, before, record, *r)
 }
 
 // note adds to a Service's history which addresses are announced by another node than before, and why; which are announced again, and
 // which are not any more.
-func (r *Report) note(svc *corev1.Service, was string, record map[netip.Addr][]string, inUse []netip.Addr, now time.Time) {
+func (r *Report) note(svc *corev1.Service, nodes []announce.Node, was string, record map[netip.Addr][]string, inUse []netip.Addr, now time.Time) {
 	for _, a := range r.of {
 		node := a.Node
 		if node == "" {
@@ -176,7 +176,7 @@ func (r *Report) note(svc *corev1.Service, was string, record map[netip.Addr][]s
 			what = "not announced: " + r.Reason
 		case !announced(a):
 		case used && a.Node != "" && former != "" && former != a.Node:
-			what = fmt.Sprintf("moved from %s to %s: %s", former, a.Node, r.why(former))
+			what = fmt.Sprintf("moved from %s to %s: %s", former, a.Node, why(nodes, former))
 		case !used, was != string(announce.Announced):
 			what = "announced by " + node
 		}
@@ -187,12 +187,12 @@ func (r *Report) note(svc *corev1.Service, was string, record map[netip.Addr][]s
 }
 
 // why says what is the matter with a node that does not announce any more.
-func (r *Report) why(node string) string {
-	i := slices.IndexFunc(r.nodes, func(n announce.Node) bool { return n.Name == node })
+func why(nodes []announce.Node, node string) string {
+	i := slices.IndexFunc(nodes, func(n announce.Node) bool { return n.Name == node })
 	if i < 0 {
 		return "the node was deleted"
 	}
-	switch n := &r.nodes[i]; {
+	switch n := &nodes[i]; {
 	case n.Presence == announce.Gone:
 		return "the node is lost, or its speaker was away for too long"
 	case n.Excluded:

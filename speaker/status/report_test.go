@@ -61,30 +61,34 @@ func TestReports(t *testing.T) {
 	}{
 		"Announcer": {
 			"who announces reports", []announce.Announcement{by4("c")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)", recorded(four, "c"), nil, nil, nil},
+			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)", recorded(four, "c"), subject{}},
 		},
 		"FirstOfTwo": {
 			"of two announcers that of the first address", []announce.Announcement{by4("d"), by6("c")}, healthy("c", "d"), "d",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)", recorded(four, "d", six, "c"), nil, nil, nil},
+			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)", recorded(four, "d", six, "c"), subject{}},
 		},
 		"HalfAnnounced": {
 			"an address that nobody announces makes the condition false", []announce.Announcement{nobody(announce.NoNode, "no node is known"), by6("d")},
 			healthy("c", "d"), "d",
-			Report{web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)", recorded(six, "d"), nil, nil, nil},
+			Report{web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)", recorded(six, "d"), subject{}},
 		},
 		"Nobody": {
 			"where nobody announces, the first healthy node reports", []announce.Announcement{nobody(announce.NoEndpoints, "no pods")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods", recorded(), nil, nil, nil},
+			Report{web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods", recorded(), subject{}},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range tc.nodes {
-				got, ok := reportOf(tc.plan, tc.nodes, n.Name)
+				ok := reports(tc.plan, tc.nodes, n.Name)
 				if ok != (n.Name == tc.who) {
 					t.Errorf("%s: %s reports: %t", tc.reason, n.Name, ok)
 				}
-				if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreUnexported(Report{}), compareAddrs); ok && diff != "" {
+				if !ok {
+					continue
+				}
+				got := subject{of: tc.plan}.report()
+				if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreUnexported(Report{}), compareAddrs); diff != "" {
 					t.Errorf("\n%s\nreport of %s: -want, +got:\n%s", tc.reason, n.Name, diff)
 				}
 			}
@@ -94,7 +98,7 @@ func TestReports(t *testing.T) {
 
 func TestTransition(t *testing.T) {
 	was := func(of ...announce.Announcement) *metav1.Condition {
-		r := report(of)
+		r := subject{of: of}.report()
 		c := r.condition(1)
 		return &c
 	}
@@ -122,7 +126,7 @@ func TestTransition(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := transition(tc.now, tc.before, tc.record, report(tc.now))
+			got := transition(tc.now, tc.before, tc.record, subject{of: tc.now}.report())
 			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(event{})); diff != "" {
 				t.Errorf("\n%s\ntransition(…): -want, +got:\n%s", tc.reason, diff)
 			}
@@ -159,7 +163,7 @@ func TestFill(t *testing.T) {
 func TestSays(t *testing.T) {
 	a := by4("c")
 	a.Next = "d"
-	r := report([]announce.Announcement{a, nobody(announce.NoNode, "why")})
+	r := subject{of: []announce.Announcement{a, nobody(announce.NoNode, "why")}}.report()
 	r.of[1].Address = six
 	c := r.condition(1)
 	cases := map[string]struct {

@@ -46,8 +46,9 @@ type Writer struct {
 
 	queue workqueue.TypedRateLimitingInterface[announce.Key]
 	mu    sync.Mutex
-	// reports are what is to be said now, of the Services that this node reports on.
-	reports map[announce.Key]Report
+	// reports are on what is to be said now, of the Services that this node reports on, and nodes are all that there are now.
+	reports map[announce.Key]subject
+	nodes   []announce.Node
 	// contested are the Services of whose addresses this node has seen another host use some, or had, with all that is known of
 	// such hosts.
 	contested map[announce.Key][]kube.Conflict
@@ -71,7 +72,7 @@ type Update struct {
 // NewWriter returns a Writer for a node.
 func NewWriter(c client.Client, recorder events.EventRecorder, node string, log logr.Logger) *Writer {
 	return &Writer{
-		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]Report{}, contested: map[announce.Key][]kube.Conflict{},
+		client: c, recorder: recorder, node: node, log: log, reports: map[announce.Key]subject{}, contested: map[announce.Key][]kube.Conflict{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[announce.Key](5*time.Millisecond, slowest)),
 	}
 }
@@ -80,6 +81,7 @@ func NewWriter(c client.Client, recorder events.EventRecorder, node string, log 
 func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.nodes = nodes
 	for i := range updates {
 		u := &updates[i]
 		was, had := w.contested[u.Service]
@@ -93,17 +95,16 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 		case had:
 			delete(w.contested, u.Service)
 		}
-		r, ok := reportOf(u.Of, nodes, w.node)
-		if !ok {
+		if !reports(u.Of, nodes, w.node) {
 			delete(w.reports, u.Service)
 			continue
 		}
-		before, same := w.reports[u.Service]
-		same = same && before.equal(&r)
-		r.conflicts = u.Conflicts
-		w.reports[u.Service] = r
+		before, known := w.reports[u.Service]
+		now := subject{u.Of, u.Conflicts}
+		w.reports[u.Service] = now
+		r := now.report()
 		switch says := r.Says(u.Announced, u.Record, u.InUse); {
-		case !says && same:
+		case !says && known && r.equal(before.report()):
 			w.queue.AddAfter(u.Service, disagree)
 		case !says, u.Contested && len(u.Conflicts) == 0:
 			w.queue.Add(u.Service)
@@ -116,8 +117,10 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 func (w *Writer) Seen(k announce.Key, c *metav1.Condition, record map[netip.Addr][]string, inUse []netip.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r, ok := w.reports[k]; ok && !r.Says(c, record, inUse) {
-		w.queue.AddAfter(k, disagree)
+	if about, ok := w.reports[k]; ok {
+		if r := about.report(); !r.Says(c, record, inUse) {
+			w.queue.AddAfter(k, disagree)
+		}
 	}
 }
 
@@ -157,8 +160,9 @@ func (w *Writer) next(ctx context.Context) bool {
 // write says of a Service what is to be said now.
 func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	w.mu.Lock()
-	r, reports := w.reports[k]
+	about, reports := w.reports[k]
 	conflicts, contested := w.contested[k]
+	nodes := w.nodes
 	w.mu.Unlock()
 	if !reports && !contested {
 		return nil // another node reports by now
@@ -170,7 +174,8 @@ func (w *Writer) write(ctx context.Context, k announce.Key) error {
 	after := svc.DeepCopy()
 	var events []event
 	if reports {
-		events, conflicts = r.render(after), r.conflicts
+		r := about.report()
+		events, conflicts = r.render(after, nodes), r.conflicts
 	}
 	events = append(events, renderConflicts(after, w.node, conflicts)...)
 	if equality.Semantic.DeepEqual(svc.Status, after.Status) && maps.Equal(svc.Annotations, after.Annotations) {

@@ -17,7 +17,7 @@ func TestDisagree(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.7")
 	set := func(link, recorded string) (queued int) {
 		of := []announce.Announcement{{Service: k, Address: vip, Node: "node-1", Links: []string{link}, Reason: announce.Announced}}
-		r := report(of)
+		r := subject{of: of}.report()
 		c := r.condition(1)
 		w.Set([]Update{{Service: k, Of: of, Announced: &c, Record: map[netip.Addr][]string{vip: {recorded}}, InUse: []netip.Addr{vip}}}, nil)
 		for ; w.queue.Len() > 0; queued++ {
