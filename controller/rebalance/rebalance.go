@@ -125,7 +125,7 @@ func shared(services []corev1.Service, class kube.Class) (sharers map[netip.Addr
 		s := kube.ServiceOf(&services[i])
 		x := &announce.Service{
 			Key: announce.Key{Namespace: s.Namespace, Name: s.Name}, Labels: s.Labels, Addresses: s.Shown,
-			Endpoints: map[string]int{"": 1}, Record: s.Record(), InUse: s.InUse,
+			Endpoints: []string{""}, Record: s.Record(), InUse: s.InUse,
 		}
 		for _, a := range s.Shown {
 			sharers[a] = append(sharers[a], x)

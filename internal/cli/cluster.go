@@ -205,18 +205,14 @@ func (c *Cluster) service(namespace, name string) *corev1.Service {
 	return nil
 }
 
-// endpoints counts the usable endpoints of each Service by node, as the speakers do.
-func (c *Cluster) endpoints() map[string]map[string]int {
-	out := map[string]map[string]int{}
+// endpoints returns the nodes of each Service's usable endpoints, one for each, sorted, as the speakers see them.
+func (c *Cluster) endpoints() map[string][]string {
+	out := map[string][]string{}
 	for i := range c.Slices.Items {
-		s := &c.Slices.Items[i]
-		of := s.Namespace + "/" + s.Labels[discoveryv1.LabelServiceName]
-		if out[of] == nil {
-			out[of] = map[string]int{}
-		}
-		for node, n := range kube.Endpoints(s) {
-			out[of][node] += n
-		}
+		s := kube.SliceOf(&c.Slices.Items[i])
+		of := s.Namespace + "/" + s.Service
+		out[of] = append(out[of], s.Usable...)
+		slices.Sort(out[of])
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -172,16 +173,15 @@ func (v *view) use(p *config.Pool, f config.Family) (used int, total int64) {
 // reachable: there are endpoints that serve.
 func (v *view) reachable(svc *corev1.Service) Step {
 	s := Step{Name: "Endpoints", severity: Error}
-	by := v.endpoints[svc.Namespace+"/"+svc.Name]
-	n := 0
-	for _, count := range by {
-		n += count
-	}
-	if n > 0 {
-		s.OK, s.Message = true, fmt.Sprintf("%d ready", n)
-		for _, node := range slices.Sorted(maps.Keys(by)) {
-			if by[node] > 0 && node != "" {
-				s.Details = append(s.Details, Detail{"node " + node, fmt.Sprintf("%d", by[node])})
+	if on := v.endpoints[svc.Namespace+"/"+svc.Name]; len(on) > 0 {
+		s.OK, s.Message = true, fmt.Sprintf("%d ready", len(on))
+		count := map[string]int{}
+		for _, node := range on {
+			count[node]++
+		}
+		for _, node := range slices.Compact(slices.Clone(on)) {
+			if node != "" {
+				s.Details = append(s.Details, Detail{"node " + node, strconv.Itoa(count[node])})
 			}
 		}
 		return s

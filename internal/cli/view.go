@@ -21,7 +21,7 @@ type view struct {
 	snapshot   *config.Snapshot
 	class      kube.Class
 	nodes      []announce.Node
-	endpoints  map[string]map[string]int // by namespace/name of the Service, then by node
+	endpoints  map[string][]string // the nodes of the usable ones, sorted, by namespace/name of the Service
 	namespaces map[string]map[string]string
 	// holders are the Services and IPClaims that show an address, and used counts their addresses.
 	holders map[netip.Addr][]string

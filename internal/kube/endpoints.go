@@ -1,42 +1,55 @@
 package kube
 
 import (
+	"slices"
+	"unique"
+
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Endpoints counts the usable endpoints of a slice by node; those on no node are
-// counted for the empty name. Usable is what kube-proxy sends traffic to: ready, or
-// still serving while it terminates (KEP-1669).
-func Endpoints(s *discoveryv1.EndpointSlice) map[string]int {
-	out := map[string]int{}
+// A Slice is what Fairlead keeps of an EndpointSlice, in a fraction of its memory: there is at least one for each Service of a cluster.
+type Slice struct {
+	Namespace, Name, ResourceVersion string
+	// Service is the name of the Service that it is of.
+	Service string
+	// Usable are the nodes of the usable endpoints, one for each endpoint, sorted; empty for one that is on no node. Usable is what
+	// kube-proxy sends traffic to: ready, or still serving while it terminates (KEP-1669).
+	Usable []string
+	// Ready are those of the endpoints that are ready and do not terminate.
+	Ready []string
+}
+
+// SliceOf reads an EndpointSlice. The result shares nothing with it.
+func SliceOf(s *discoveryv1.EndpointSlice) *Slice {
+	out := &Slice{Namespace: s.Namespace, Name: s.Name, ResourceVersion: s.ResourceVersion, Service: s.Labels[discoveryv1.LabelServiceName]}
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
-		serving := e.Conditions.Ready
-		if e.Conditions.Serving != nil {
-			serving = e.Conditions.Serving
-		}
-		if serving != nil && !*serving {
-			continue
-		}
 		node := ""
 		if e.NodeName != nil {
-			node = *e.NodeName
+			node = unique.Make(*e.NodeName).Value() // one string for all slices
 		}
-		out[node]++
+		ready := e.Conditions.Ready == nil || *e.Conditions.Ready
+		serving := ready
+		if e.Conditions.Serving != nil {
+			serving = *e.Conditions.Serving
+		}
+		if serving {
+			out.Usable = append(out.Usable, node)
+		}
+		if ready && (e.Conditions.Terminating == nil || !*e.Conditions.Terminating) {
+			out.Ready = append(out.Ready, node)
+		}
+	}
+	slices.Sort(out.Usable)
+	slices.Sort(out.Ready)
+	if out.Usable = slices.Clip(out.Usable); slices.Equal(out.Usable, out.Ready) {
+		out.Ready = out.Usable
 	}
 	return out
 }
 
-// ReadyNodes returns the nodes of the endpoints of a slice that are ready and not terminating.
-func ReadyNodes(s *discoveryv1.EndpointSlice) map[string]bool {
-	out := map[string]bool{}
-	for i := range s.Endpoints {
-		e := &s.Endpoints[i]
-		ready := e.Conditions.Ready == nil || *e.Conditions.Ready
-		terminating := e.Conditions.Terminating != nil && *e.Conditions.Terminating
-		if e.NodeName != nil && ready && !terminating {
-			out[*e.NodeName] = true
-		}
-	}
-	return out
+// GetObjectMeta lets a cache know what it keeps.
+func (s *Slice) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name, ResourceVersion: s.ResourceVersion}
 }

@@ -274,22 +274,22 @@ func TestServiceOf(t *testing.T) {
 
 func TestEndpoints(t *testing.T) {
 	yes, no, node := true, false, "node-1"
-	slice := &discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{
+	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns", Name: "web-1", ResourceVersion: "7", Labels: map[string]string{discoveryv1.LabelServiceName: "web"},
+	}, Endpoints: []discoveryv1.Endpoint{
 		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &yes, Serving: &yes, Terminating: &no}},
 		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}}, // drains
 		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &no}},
 		{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &no}}, // written by hand
 		{}, // unknown is ready
 	}}
-	if diff := cmp.Diff(map[string]int{"node-1": 2, "": 1}, Endpoints(slice)); diff != "" {
-		t.Errorf("Endpoints: -want, +got:\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]bool{"node-1": true}, ReadyNodes(slice)); diff != "" {
-		t.Errorf("ReadyNodes: -want, +got:\n%s", diff)
+	want := &Slice{Namespace: "ns", Name: "web-1", ResourceVersion: "7", Service: "web", Usable: []string{"", "node-1", "node-1"}, Ready: []string{"", "node-1"}}
+	if diff := cmp.Diff(want, SliceOf(slice)); diff != "" {
+		t.Errorf("-want, +got:\n%s", diff)
 	}
 	slice.Endpoints = slice.Endpoints[1:4]
-	if diff := cmp.Diff(map[string]bool{}, ReadyNodes(slice)); diff != "" {
-		t.Errorf("ReadyNodes of those that end: -want, +got:\n%s", diff)
+	if got := SliceOf(slice); len(got.Ready) > 0 || len(got.Usable) != 1 {
+		t.Errorf("of endpoints that end: %+v", got)
 	}
 }
 

@@ -41,7 +41,7 @@ func TrimToAnnounce(o any) (any, error) {
 	return o, nil
 }
 
-// trimMeta leaves what names an object and its version, and some labels.
+// trimMeta leaves what names an object and its version, and its labels.
 func trimMeta(m *metav1.ObjectMeta, labels map[string]string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: labels}
 }
@@ -70,16 +70,10 @@ func TrimNode(o any) (any, error) {
 	return o, nil
 }
 
-// TrimEndpointSlice drops what Fairlead never reads of an EndpointSlice.
+// TrimEndpointSlice makes a Slice of an EndpointSlice: those who watch get that, and none can be read from the cache.
 func TrimEndpointSlice(o any) (any, error) {
-	s, ok := o.(*discoveryv1.EndpointSlice)
-	if !ok {
-		return o, nil
-	}
-	s.ObjectMeta, s.Ports = trimMeta(&s.ObjectMeta, only(s.Labels, discoveryv1.LabelServiceName)), nil
-	for i := range s.Endpoints {
-		e := &s.Endpoints[i]
-		*e = discoveryv1.Endpoint{Conditions: e.Conditions, NodeName: e.NodeName}
+	if s, ok := o.(*discoveryv1.EndpointSlice); ok {
+		return SliceOf(s), nil
 	}
 	return o, nil
 }

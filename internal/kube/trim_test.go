@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 )
@@ -69,27 +70,18 @@ func TestTrimToAnnounce(t *testing.T) {
 	}
 }
 
+// TestTrimEndpointSlice has the cache keep a Slice, which it can name, and trim it again: caches may do so.
 func TestTrimEndpointSlice(t *testing.T) {
-	yes, node := true, "node-1"
-	whole := &discoveryv1.EndpointSlice{
-		ObjectMeta: fullMeta(),
-		Endpoints:  []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &yes}, TargetRef: &corev1.ObjectReference{Name: "pod"}}},
-		Ports:      []discoveryv1.EndpointPort{{}},
+	node := "node-1"
+	whole := &discoveryv1.EndpointSlice{ObjectMeta: fullMeta(), Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &node}}}
+	want := any(SliceOf(whole))
+	for _, o := range []any{whole, want} {
+		got, err := TrimEndpointSlice(o)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%T: %v, -want, +got:\n%s", o, err, diff)
+		}
 	}
-	want := Endpoints(whole)
-	if _, err := TrimEndpointSlice(whole); err != nil {
-		t.Fatal(err)
-	}
-	left := &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "ns", Name: "web", UID: "1", ResourceVersion: "2", Labels: map[string]string{discoveryv1.LabelServiceName: "web"},
-		},
-		Endpoints: []discoveryv1.Endpoint{{NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &yes}}},
-	}
-	if diff := cmp.Diff(left, whole); diff != "" {
-		t.Errorf("-want, +got:\n%s", diff)
-	}
-	if diff := cmp.Diff(want, Endpoints(whole)); diff != "" {
-		t.Errorf("endpoints: -whole, +trimmed:\n%s", diff)
+	if key, err := cache.MetaNamespaceKeyFunc(want); key != "ns/web" || err != nil {
+		t.Errorf("it is kept as %s, %v", key, err)
 	}
 }

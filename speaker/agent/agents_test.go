@@ -89,9 +89,7 @@ func newCluster(t *testing.T, names ...string) *cluster {
 func (m *member) see(names []string) {
 	put := func(objects ...client.Object) {
 		for _, o := range objects {
-			for _, k := range m.kinds() {
-				m.post(k.put(o))
-			}
+			m.post(m.cached(o))
 		}
 	}
 	put(&v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "main", Generation: 1}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.0/24"}}},
@@ -155,9 +153,7 @@ func (m *member) watches() {
 	}
 	m.seen = slices.Clone(m.c.record)
 	s := usedService(m.seen...)
-	for _, k := range m.kinds() {
-		m.post(k.put(s))
-	}
+	m.post(m.cached(s))
 }
 
 // speaks reports whether the member answers for the address.

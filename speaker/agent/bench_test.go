@@ -53,7 +53,7 @@ func BenchmarkEndpoint(b *testing.B) {
 		if len(p.tasks) != n {
 			b.Fatalf("%d tasks", len(p.tasks))
 		}
-		forms := []func(*world){a.putSlice(slice("ns", "7-1", "7", "node-1")), a.putSlice(slice("ns", "7-1", "7", "node-1", "node-2"))}
+		forms := []func(*world){a.putSlice(kube.SliceOf(slice("ns", "7-1", "7", "node-1"))), a.putSlice(kube.SliceOf(slice("ns", "7-1", "7", "node-1", "node-2")))}
 		b.Run("one/"+name, func(b *testing.B) {
 			i := 0
 			for b.Loop() {

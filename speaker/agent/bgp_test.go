@@ -79,9 +79,7 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	node := func(labels map[string]string) {
-		for _, k := range a.kinds() {
-			k.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: labels}})(w)
-		}
+		a.cached(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: labels}})(w)
 	}
 	excluded := map[string]string{corev1.LabelNodeExcludeBalancers: ""}
 	for _, step := range []struct {

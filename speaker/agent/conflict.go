@@ -38,7 +38,7 @@ func (a *Agent) Sighted(addr netip.Addr, h Host) {
 			return
 		}
 		for _, k := range w.sharers[addr] { // who returns probes for what it has announced before
-			if h.Before && slices.Contains(w.services[k].InUse, addr) {
+			if h.Before && slices.Contains(w.services[k].inUse, addr) {
 				h.Before = false
 				w.recovery.insist(addr)
 			}

@@ -36,7 +36,7 @@ func (w *world) gainOf(a netip.Addr, of []announce.Announcement, now time.Time) 
 		g.Since = now
 	}
 	s := w.services[of[0].Service]
-	record := s.Record()[a]
+	record := s.record()[a]
 	switch {
 	case of[0].Fresh:
 		g.Cause = CauseNew

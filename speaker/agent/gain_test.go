@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -30,7 +29,7 @@ func TestGains(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, p := newWorld("node-1"), newPlan("node-1", 0, 0, false)
-			w.putService(k, kube.Service{Namespace: "ns", Name: "web", Shown: []netip.Addr{a}, Announcers: tc.record})
+			w.putService(k, held{shown: []netip.Addr{a}, announcers: tc.record})
 			w.gossip.Peers = map[string]Peer{"node-2": {Presence: tc.presence, Missed: missed}}
 			w.since = learned
 			p.of[a] = []announce.Announcement{{Service: k, Address: a, Node: "node-1", Fresh: tc.fresh}}

@@ -80,9 +80,7 @@ func (h *history) begin() {
 }
 
 func (h *history) put(o client.Object) {
-	for _, k := range h.a.kinds() {
-		k.put(o)(h.w)
-	}
+	h.a.cached(o)(h.w)
 }
 
 func (h *history) drop(kind int, namespace, of string) {

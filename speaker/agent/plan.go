@@ -97,7 +97,7 @@ func (p *plan) gained(w *world, a netip.Addr, now time.Time) {
 // replaces reports whether this node announces an address in place of one that is gone.
 func (w *world) replaces(a netip.Addr, of []announce.Announcement) bool {
 	s := w.services[of[0].Service]
-	r := s.Record()[a]
+	r := s.record()[a]
 	return len(r) > 0 && r[0] != w.self && w.gossip.Peers[r[0]].Presence == announce.Gone
 }
 
@@ -174,10 +174,14 @@ func (p *plan) lapse() (next time.Time) {
 // change returns what holds of a Service now.
 func (p *plan) change(w *world, k announce.Key) Change {
 	s := w.services[k]
-	c := Change{Service: k, Announced: w.announced[k], Record: s.Record(), InUse: s.InUse, Contested: s.Contested}
-	for _, a := range s.Shown {
-		for _, x := range p.of[a] {
-			if x.Service == k {
+	c := Change{Service: k, Announced: w.announced[k], Record: s.record(), InUse: s.inUse, Contested: s.contested}
+	for _, a := range s.shown {
+		for i, x := range p.of[a] {
+			switch {
+			case x.Service != k:
+			case c.Of == nil: // most have one, which need not be copied
+				c.Of = p.of[a][i : i+1 : i+1]
+			default:
 				c.Of = append(c.Of, x)
 			}
 		}

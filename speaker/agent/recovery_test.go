@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fairlead-lb/fairlead/internal/kube"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
@@ -258,7 +257,7 @@ func TestGained(t *testing.T) {
 	a := netip.MustParseAddr("192.0.2.7")
 	k := announce.Key{Namespace: "ns", Name: "web"}
 	w := newWorld("node-1")
-	w.putService(k, kube.Service{Namespace: "ns", Name: "web", Shown: []netip.Addr{a}, Announcers: "192.0.2.7=node-2,node-1"})
+	w.putService(k, held{shown: []netip.Addr{a}, announcers: "192.0.2.7=node-2,node-1"})
 	of := []announce.Announcement{{Service: k, Address: a, Node: "node-1"}}
 	if w.replaces(a, of) {
 		t.Error("kept from a node that is there")
@@ -272,7 +271,7 @@ func TestGained(t *testing.T) {
 	if got := w.recordOf(new(w.services[k]))[a]; !slices.Equal(got, []string{"node-1", "node-2"}) {
 		t.Errorf("as if it were recorded: %v", got)
 	}
-	w.putService(k, kube.Service{Namespace: "ns", Name: "web", Shown: []netip.Addr{a}, Announcers: "192.0.2.7=node-3"})
+	w.putService(k, held{shown: []netip.Addr{a}, announcers: "192.0.2.7=node-3"})
 	if got := w.recordOf(new(w.services[k]))[a]; got[0] != "node-3" {
 		t.Errorf("what is recorded since then counts: %v", got)
 	}

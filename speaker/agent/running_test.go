@@ -71,9 +71,7 @@ func (r *running) note(d Decided) {
 
 func (r *running) put(objects ...client.Object) {
 	for _, o := range objects {
-		for _, k := range r.kinds() {
-			r.post(k.put(o))
-		}
+		r.post(r.cached(o))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,37 +43,25 @@ func (a *Agent) Watch(ctx context.Context, c cache.Cache) error {
 // kind is how objects of one kind change the world.
 type kind struct {
 	object client.Object
-	put    func(client.Object) func(*world)
+	put    func(any) func(*world)
 	drop   func(name) func(*world)
 }
 
-func (a *Agent) handler(ctx context.Context, put func(client.Object) func(*world), drop func(name) func(*world)) toolscache.ResourceEventHandler {
+func (a *Agent) handler(ctx context.Context, put func(any) func(*world), drop func(name) func(*world)) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) {
-			if o, ok := o.(client.Object); ok {
-				a.send(ctx, put(o))
-			}
-		},
-		UpdateFunc: func(_, o any) {
-			if o, ok := o.(client.Object); ok {
-				a.send(ctx, put(o))
-			}
-		},
+		AddFunc:    func(o any) { a.send(ctx, put(o)) },
+		UpdateFunc: func(_, o any) { a.send(ctx, put(o)) },
 		DeleteFunc: func(o any) {
-			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-				o = gone.Obj
-			}
-			if o, ok := o.(client.Object); ok {
-				a.send(ctx, drop(nameOf(o)))
+			if n, err := toolscache.DeletionHandlingObjectToName(o); err == nil {
+				a.send(ctx, drop(name{n.Namespace, n.Name}))
 			}
 		},
 	}
 }
 
-func nameOf(o client.Object) name { return name{o.GetNamespace(), o.GetName()} }
-
-func of[T client.Object](object T, put func(T) func(*world), drop func(name) func(*world)) kind {
-	return kind{object, func(o client.Object) func(*world) {
+// of is a kind of which the cache keeps a T for each object.
+func of[T any](object client.Object, put func(T) func(*world), drop func(name) func(*world)) kind {
+	return kind{object, func(o any) func(*world) {
 		typed, ok := o.(T)
 		if !ok {
 			return func(*world) {}
@@ -166,14 +155,11 @@ func (a *Agent) putService(svc *corev1.Service) func(*world) {
 	if !a.Class.Serves(svc) || !kube.Marked(svc) {
 		return dropService(key)
 	}
-	s := kube.ServiceOf(svc)
-	s.Labels = svc.Labels // the cache's, which nobody changes: most copies would be alike
-	announced := s.Announced
-	s.Announced = nil
+	s, announced := heldOf(svc), meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced)
 	return func(w *world) {
 		w.announced[key] = announced
 		if !w.putService(key, s) {
-			a.Seen(key, announced, s.Record(), s.InUse)
+			a.Seen(key, announced, s.record(), s.inUse)
 		}
 	}
 }
@@ -185,20 +171,16 @@ func dropService(key announce.Key) func(*world) {
 	}
 }
 
-func (a *Agent) putSlice(s *discoveryv1.EndpointSlice) func(*world) {
-	at := nameOf(s)
-	key := announce.Key{Namespace: at.namespace, Name: s.Labels[discoveryv1.LabelServiceName]}
-	if key.Namespace == a.Namespace && key.Name == a.Service {
-		ready := kube.ReadyNodes(s)
-		return func(w *world) { w.changed(put(w.speakers, at, ready)) }
+func (a *Agent) putSlice(s *kube.Slice) func(*world) {
+	if s.Namespace == a.Namespace && s.Service == a.Service {
+		return func(w *world) { w.changed(put(w.speakers, name{s.Namespace, s.Name}, s.Ready)) }
 	}
-	nodes := kube.Endpoints(s)
-	return func(w *world) { w.putEndpoints(key, at, nodes) }
+	return func(w *world) { w.putSlice(s) }
 }
 
 func dropSlice(at name) func(*world) {
 	return func(w *world) {
 		w.changed(drop(w.speakers, at))
-		w.dropEndpoints(at)
+		w.dropSlice(at)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
@@ -45,7 +47,7 @@ type world struct {
 	links    []link.Link                // of this node
 	ipvs     bool                       // it has an interface link.IPVS
 	others   map[string][]announce.Link // of the other nodes, as their speakers report them
-	speakers map[name]map[string]bool   // nodes with a ready speaker, by EndpointSlice
+	speakers map[name][]string          // nodes with a ready speaker, by EndpointSlice
 	// key is that of what the speakers say to each other, the last one that could be used; gossip is what
 	// they find out.
 	key    []byte
@@ -60,10 +62,10 @@ type world struct {
 	// announces reports whether this node announces an address.
 	announces func(netip.Addr) bool
 
-	services  map[announce.Key]kube.Service
-	endpoints map[announce.Key][]part
-	// sliceOf says of each EndpointSlice which Service it is of.
-	sliceOf map[name]announce.Key
+	services map[announce.Key]held
+	// slices are those of all Services, and endpoints the same by Service.
+	slices    map[name]*kube.Slice
+	endpoints map[announce.Key][]*kube.Slice
 	// sharers are the Services that have an address, sorted.
 	sharers map[netip.Addr][]announce.Key
 
@@ -80,9 +82,9 @@ func newWorld(self string) *world {
 		pools: map[string]v1beta1.IPAddressPool{}, l2: map[string]v1beta1.L2Advertisement{},
 		bgpPeers: map[string]v1beta1.BGPPeer{}, bgp: map[string]v1beta1.BGPAdvertisement{}, bfd: map[string]v1beta1.BFDProfile{},
 		communities: map[string]v1beta1.Community{}, passwords: map[string]password{},
-		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name]map[string]bool{},
-		services: map[announce.Key]kube.Service{}, endpoints: map[announce.Key][]part{},
-		sharers: map[netip.Addr][]announce.Key{}, sliceOf: map[name]announce.Key{},
+		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name][]string{},
+		services: map[announce.Key]held{}, slices: map[name]*kube.Slice{}, endpoints: map[announce.Key][]*kube.Slice{},
+		sharers: map[netip.Addr][]announce.Key{},
 		announced: map[announce.Key]*metav1.Condition{},
 	}
 }
@@ -124,22 +126,47 @@ func (w *world) changed(is bool) { w.all = w.all || is }
 // reconfigured notes that the configuration has changed.
 func (w *world) reconfigured() { w.snapshot, w.all = nil, true }
 
+// held is what a speaker keeps of a Service; it has thousands of them.
+type held struct {
+	labels       map[string]string
+	shown, inUse []netip.Addr
+	// announcers is the annotation of that name.
+	announcers       string
+	local, contested bool
+}
+
+// heldOf reads a Service of the cache, which nobody changes: the result shares its labels.
+func heldOf(svc *corev1.Service) held {
+	out := held{
+		labels: svc.Labels, announcers: svc.Annotations[kube.AnnotationAnnouncers], local: svc.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+		contested: meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict),
+	}
+	out.shown, _ = kube.Shown(svc)
+	if out.inUse = kube.InUse(svc.Annotations[kube.AnnotationInUse], out.shown); slices.Equal(out.inUse, out.shown) {
+		out.inUse = out.shown
+	}
+	return out
+}
+
+// record says of each address who is to announce it, and who is to next.
+func (s *held) record() map[netip.Addr][]string { return kube.Announcers(s.announcers) }
+
 // putService notes a Service, and reports whether that means anything.
-func (w *world) putService(k announce.Key, s kube.Service) bool {
+func (w *world) putService(k announce.Key, s held) bool {
 	before := w.services[k]
 	if !put(w.services, k, s) {
 		return false
 	}
-	if before.Announcers != s.Announcers {
-		was, is := before.Record(), s.Record()
+	if before.announcers != s.announcers {
+		was, is := before.record(), s.record()
 		maps.DeleteFunc(w.recovery.elsewhere, func(a netip.Addr, _ sight) bool { return !slices.Equal(was[a], is[a]) })
 	}
-	w.reshare(k, before.Shown, s.Shown)
+	w.reshare(k, before.shown, s.shown)
 	return true
 }
 
 func (w *world) dropService(k announce.Key) {
-	before := w.services[k].Shown
+	before := w.services[k].shown
 	if drop(w.services, k) {
 		w.reshare(k, before, nil)
 	}
@@ -171,48 +198,47 @@ func (w *world) touch(k announce.Key, addrs ...netip.Addr) {
 	}
 }
 
-// part is an EndpointSlice, by its name, and how many endpoints it has on which node. Most Services have one.
-type part struct {
-	name  string
-	nodes map[string]int
+// putSlice notes the endpoints of a Service, of which most have one slice.
+func (w *world) putSlice(s *kube.Slice) {
+	at, k := name{s.Namespace, s.Name}, keyOf(s)
+	before := w.slices[at]
+	if before != nil && keyOf(before) != k { // its label says another Service now
+		w.dropSlice(at)
+		before = nil
+	}
+	w.slices[at] = s
+	if before == nil {
+		w.endpoints[k] = append(slices.Clip(w.endpoints[k]), s)
+	} else {
+		w.endpoints[k][slices.Index(w.endpoints[k], before)] = s
+	}
+	if before == nil || !slices.Equal(before.Usable, s.Usable) {
+		w.moved(k)
+	}
 }
 
-func (w *world) putEndpoints(k announce.Key, at name, nodes map[string]int) {
-	if before, known := w.sliceOf[at]; known && before != k { // its label says another Service now
-		w.dropEndpoints(at)
-	}
-	w.sliceOf[at] = k
-	all := w.endpoints[k]
-	i := slices.IndexFunc(all, func(p part) bool { return p.name == at.name })
-	switch {
-	case i < 0:
-		w.endpoints[k] = append(slices.Clip(all), part{at.name, nodes})
-	case maps.Equal(all[i].nodes, nodes):
-		return
-	default:
-		all[i].nodes = nodes
-	}
-	w.moved(k)
-}
+// keyOf names the Service that a slice is of.
+func keyOf(s *kube.Slice) announce.Key { return announce.Key{Namespace: s.Namespace, Name: s.Service} }
 
 // moved notes that a Service has other endpoints. Those of most say nothing: they have no address of ours.
 func (w *world) moved(k announce.Key) {
 	if s, ours := w.services[k]; ours {
-		w.touch(k, s.Shown...)
+		w.touch(k, s.shown...)
 	}
 }
 
-func (w *world) dropEndpoints(at name) {
-	key, known := w.sliceOf[at]
-	if !known {
+func (w *world) dropSlice(at name) {
+	s := w.slices[at]
+	if s == nil {
 		return
 	}
-	delete(w.sliceOf, at)
-	w.endpoints[key] = slices.DeleteFunc(slices.Clone(w.endpoints[key]), func(p part) bool { return p.name == at.name })
-	if len(w.endpoints[key]) == 0 {
-		delete(w.endpoints, key)
+	delete(w.slices, at)
+	k := keyOf(s)
+	w.endpoints[k] = slices.DeleteFunc(w.endpoints[k], func(o *kube.Slice) bool { return o == s })
+	if len(w.endpoints[k]) == 0 {
+		delete(w.endpoints, k)
 	}
-	w.moved(key)
+	w.moved(k)
 }
 
 // config returns the active configuration.
@@ -254,15 +280,15 @@ func (w *world) view() []announce.Node {
 func (w *world) service(k announce.Key) *announce.Service {
 	s := w.services[k]
 	return &announce.Service{
-		Key: k, Labels: s.Labels, Addresses: s.Shown, Local: s.Local, Endpoints: w.endpointsOf(k),
-		Record: w.recordOf(&s), InUse: s.InUse,
+		Key: k, Labels: s.labels, Addresses: s.shown, Local: s.local, Endpoints: w.endpointsOf(k),
+		Record: w.recordOf(&s), InUse: s.inUse,
 	}
 }
 
 // recordOf returns what is recorded of a Service's addresses, as far as it has not been found to be outdated.
-func (w *world) recordOf(s *kube.Service) map[netip.Addr][]string {
-	out := s.Record()
-	for _, a := range s.Shown {
+func (w *world) recordOf(s *held) map[netip.Addr][]string {
+	out := s.record()
+	for _, a := range s.shown {
 		if r := w.recovery.recorded(a, out[a]); len(r) > 0 {
 			if out == nil {
 				out = map[netip.Addr][]string{}
@@ -275,7 +301,7 @@ func (w *world) recordOf(s *kube.Service) map[netip.Addr][]string {
 
 func (w *world) speakerReady(node string) bool {
 	for _, nodes := range w.speakers {
-		if nodes[node] {
+		if slices.Contains(nodes, node) {
 			return true
 		}
 	}
@@ -304,16 +330,16 @@ func families(l link.Link) []config.Family {
 	return out
 }
 
-func (w *world) endpointsOf(k announce.Key) map[string]int {
+// endpointsOf returns the nodes of a Service's usable endpoints, one for each, sorted.
+func (w *world) endpointsOf(k announce.Key) []string {
 	all := w.endpoints[k]
 	if len(all) == 1 {
-		return all[0].nodes
+		return all[0].Usable
 	}
-	out := map[string]int{}
-	for _, p := range all {
-		for node, n := range p.nodes {
-			out[node] += n
-		}
+	var out []string
+	for _, s := range all {
+		out = append(out, s.Usable...)
 	}
+	slices.Sort(out)
 	return out
 }

@@ -33,16 +33,24 @@ func testAgent(apply func(Decided)) *Agent {
 // see changes the world by an object that has come or changed, and reports whether that meant anything.
 func (a *Agent) see(w *world, o client.Object) bool {
 	w.settled()
-	for _, k := range a.kinds() {
-		k.put(o)(w)
-	}
+	a.cached(o)(w)
 	return w.dirty()
+}
+
+// cached is what follows when a cache has another version of an object.
+func (a *Agent) cached(o client.Object) func(*world) {
+	kept, _ := kube.TrimEndpointSlice(o)
+	return func(w *world) {
+		for _, k := range a.kinds() {
+			k.put(kept)(w)
+		}
+	}
 }
 
 // miss is see for an object that is gone.
 func (a *Agent) miss(w *world, o client.Object, as int) bool {
 	w.settled()
-	a.kinds()[as].drop(nameOf(o))(w)
+	a.kinds()[as].drop(name{o.GetNamespace(), o.GetName()})(w)
 	return w.dirty()
 }
 
@@ -116,7 +124,7 @@ func TestView(t *testing.T) {
 	}
 	web := announce.Key{Namespace: "ns", Name: "web"}
 	wantService := &announce.Service{
-		Key: web, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: map[string]int{"node-1": 1, "node-2": 2},
+		Key: web, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: []string{"node-1", "node-2", "node-2"},
 	}
 	if diff := cmp.Diff(wantService, w.service(web), compare...); diff != "" {
 		t.Errorf("service: -want, +got:\n%s", diff)
@@ -124,7 +132,7 @@ func TestView(t *testing.T) {
 	shown := func() int { return len(w.sharers) }
 
 	a.miss(w, slice("ns", "web-a", "web"), aSlice)
-	if got := w.service(web).Endpoints; !cmp.Equal(got, map[string]int{"node-2": 1}) {
+	if got := w.service(web).Endpoints; !cmp.Equal(got, []string{"node-2"}) {
 		t.Errorf("endpoints after a slice has gone: %v", got)
 	}
 	if a.miss(w, slice("ns", "web-a", "web"), aSlice); w.dirty() {

@@ -148,7 +148,7 @@ func (c *candidate) suit(k *stake, a netip.Addr) obstacle {
 		return excluded
 	case n.NetworkUnavailable:
 		return networkUnavailable
-	case k.svc.Local && k.svc.Endpoints[n.Name] == 0:
+	case k.svc.Local && k.svc.on(n.Name) == 0:
 		return noLocalEndpoint
 	case !found:
 		return noLink

@@ -23,11 +23,9 @@ func TestCarriers(t *testing.T) {
 		}
 		var sharers []*Service
 		for _, name := range []string{"a", "b"}[:rapid.IntRange(0, 2).Draw(t, "services")] {
-			svc := &Service{Key: Key{"ns", name}, Addresses: []netip.Addr{a}, Local: rapid.Bool().Draw(t, "local"), Endpoints: map[string]int{}}
+			svc := &Service{Key: Key{"ns", name}, Addresses: []netip.Addr{a}, Local: rapid.Bool().Draw(t, "local")}
 			for _, n := range names {
-				if count := rapid.IntRange(0, 2).Draw(t, "endpoints"); count > 0 {
-					svc.Endpoints[n] = count
-				}
+				svc.Endpoints = append(svc.Endpoints, slices.Repeat([]string{n}, rapid.IntRange(0, 2).Draw(t, "endpoints"))...)
 			}
 			sharers = append(sharers, svc)
 		}

@@ -24,7 +24,7 @@ func (d *Decider) At(a netip.Addr, sharers []*Service) []Announcement {
 	out := make([]Announcement, 0, len(sharers))
 	for _, svc := range sharers {
 		x := e.decide(s, svc)
-		x.Fresh, x.BGP = fresh, reach(s, nodes, a, svc)
+		x.Fresh, x.BGP = fresh, d.reach(a, svc)
 		out = append(out, x)
 	}
 	return out

@@ -49,7 +49,7 @@ func node(name string, edit ...func(*Node)) Node {
 }
 
 func service(edit ...func(*Service)) Service {
-	s := Service{Key: Key{"ns", "web"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: map[string]int{"a": 1}}
+	s := Service{Key: Key{"ns", "web"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: []string{"a"}}
 	for _, e := range edit {
 		e(&s)
 	}
@@ -58,11 +58,8 @@ func service(edit ...func(*Service)) Service {
 
 func local(nodes ...string) func(*Service) {
 	return func(s *Service) {
-		s.Local, s.Endpoints = true, map[string]int{}
-		for _, n := range nodes {
-			s.Endpoints[n]++
-		}
-		s.Endpoints[""]++
+		s.Local, s.Endpoints = true, append([]string{""}, nodes...)
+		slices.Sort(s.Endpoints)
 	}
 }
 

@@ -11,9 +11,11 @@ import (
 type Decider struct {
 	snapshot *config.Snapshot
 	nodes    []Node
-	// subnets that the nodes are attached to, each once, and what is known of the kinds; nil where nothing is to be remembered.
+	// subnets that the nodes are attached to, each once, and what is known of the kinds, by layer 2 and by BGP; nil where nothing is to be
+	// remembered.
 	subnets []netip.Prefix
 	known   map[kind]*ballots
+	routed  map[routedKind]Reach
 	// at is where in nodes each is.
 	at map[string]int
 }
@@ -47,6 +49,7 @@ func NewDecider(s *config.Snapshot, nodes []Node, addresses int) *Decider {
 	if addresses <= few {
 		return d
 	}
+	d.routed = map[routedKind]Reach{}
 	seen := map[netip.Prefix]bool{}
 	for i := range nodes {
 		for _, l := range nodes[i].Links {

@@ -82,3 +82,31 @@ func TestDecider(t *testing.T) {
 		}
 	})
 }
+
+// TestDeciderRouted is TestDecider for what becomes of addresses by BGP.
+func TestDeciderRouted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		conf := drawRouted(t)
+		names := []string{"node-0", "node-1", "node-2"}
+		var nodes []Node
+		for _, name := range names {
+			nodes = append(nodes, node(name, func(n *Node) {
+				n.Labels["zone"] = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone")
+				n.Excluded, n.NetworkUnavailable = rapid.IntRange(0, 5).Draw(t, "excluded") == 0, rapid.IntRange(0, 5).Draw(t, "network") == 0
+			}))
+		}
+		d := NewDecider(conf.Snapshot, nodes, few+1)
+		for range rapid.IntRange(2, 20).Draw(t, "addresses") {
+			a := netip.MustParseAddr(rapid.SampledFrom([]string{"192.0.2.7", "2001:db8::7", "203.0.113.1"}).Draw(t, "address"))
+			x := service(func(x *Service) {
+				x.Addresses, x.Local = []netip.Addr{a}, rapid.Bool().Draw(t, "local")
+				x.Endpoints = rapid.SliceOfN(rapid.SampledFrom(names), 0, 3).Draw(t, "endpoints")
+				slices.Sort(x.Endpoints)
+			})
+			sharers := []*Service{&x}
+			if got, want := d.At(a, sharers), At(conf.Snapshot, nodes, a, sharers); !slices.EqualFunc(got, want, Announcement.Same) {
+				t.Fatalf("%s among others: %+v\nby itself: %+v", a, got, want)
+			}
+		}
+	})
+}

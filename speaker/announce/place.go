@@ -22,7 +22,7 @@ func Place(s *config.Snapshot, nodes []Node, a netip.Addr, sharers []*Service, l
 	anywhere := make([]*Service, 0, len(sharers))
 	for _, svc := range sharers {
 		x := *svc
-		x.Local, x.Endpoints = false, map[string]int{"": 1}
+		x.Local, x.Endpoints = false, []string{""}
 		anywhere = append(anywhere, &x)
 	}
 	e := electionOf(nodes, a)

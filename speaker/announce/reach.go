@@ -20,18 +20,45 @@ type Reach struct {
 	Message string
 }
 
-func reach(s *config.Snapshot, nodes []Node, a netip.Addr, svc *Service) Reach {
-	pool := s.PoolOf(a)
+// routedKind is what addresses have in common of which the same becomes by BGP.
+type routedKind struct {
+	first, second *config.BGPAdvertisement // second is nil if there is one
+	family        config.Family
+	enough        [2]bool // endpoints, for each of the advertisements
+}
+
+// reach says what becomes of an address of a Service by BGP. Of Services of policy Local each has endpoints of its own; of others there are
+// few kinds, each of which is worked out once.
+func (d *Decider) reach(a netip.Addr, svc *Service) Reach {
+	pool := d.snapshot.PoolOf(a)
 	if pool == nil {
 		return Reach{}
 	}
-	ads := s.BGPFor(pool, svc.Labels)
+	ads := d.snapshot.BGPFor(pool, svc.Labels)
 	switch {
 	case len(ads) == 0:
 		return Reach{}
 	case len(svc.Endpoints) == 0:
 		return Reach{Reason: NoEndpoints, Message: "the Service has no ready endpoint"}
+	case d.routed == nil || svc.Local || len(ads) > 2:
+		return reach(d.snapshot, d.nodes, ads, a, svc)
 	}
+	k := routedKind{first: ads[0], family: config.FamilyOf(a)}
+	if len(ads) == 2 {
+		k.second = ads[1]
+	}
+	for i, ad := range ads {
+		k.enough[i] = len(svc.Endpoints) >= ad.MinReadyEndpoints
+	}
+	r, known := d.routed[k]
+	if !known {
+		r = reach(d.snapshot, d.nodes, ads, a, svc)
+		d.routed[k] = r
+	}
+	return r
+}
+
+func reach(s *config.Snapshot, nodes []Node, ads []*config.BGPAdvertisement, a netip.Addr, svc *Service) Reach {
 	out, selected := Reach{Reason: Announced}, false
 	for _, p := range s.Peers() {
 		for _, ad := range ads {

@@ -55,7 +55,7 @@ var says = [obstacles]string{
 func Obstacles(s *config.Snapshot, nodes []Node, a netip.Addr, svc *Service) map[string]string {
 	x := *svc
 	if len(x.Endpoints) == 0 {
-		x.Local, x.Endpoints = false, map[string]int{"": 1}
+		x.Local, x.Endpoints = false, []string{""}
 	}
 	stakes := stakesOf(s, a, []*Service{&x})
 	if len(stakes) == 0 {

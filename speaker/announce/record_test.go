@@ -123,7 +123,7 @@ func (c *cluster) Next(first, node string) (n int) {
 }
 
 func (c *cluster) service(a netip.Addr) *Service {
-	return &Service{Key: Key{"ns", a.String()}, Addresses: []netip.Addr{a}, Endpoints: map[string]int{"": 1}, Record: c.record}
+	return &Service{Key: Key{"ns", a.String()}, Addresses: []netip.Addr{a}, Endpoints: []string{""}, Record: c.record}
 }
 
 // announcers returns who announces each address, and records what has changed as the announcer does.

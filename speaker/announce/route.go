@@ -58,8 +58,8 @@ func (r *Routes) sweep() {
 		return
 	}
 	used := map[string]*Attributes{}
-	for _, route := range r.is {
-		for _, p := range route.Peers {
+	for _, peers := range r.is {
+		for _, p := range peers {
 			used[p.Attributes.key()] = p.Attributes
 		}
 	}

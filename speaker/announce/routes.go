@@ -57,8 +57,8 @@ type Routes struct {
 	// needs are what each Service contributes; by has the same by prefix, in order.
 	needs map[Key][]need
 	by    map[netip.Prefix][]need
-	// is are the routes as they were last returned.
-	is      map[netip.Prefix]Route
+	// is are the routes as they were last returned, by prefix.
+	is      map[netip.Prefix][]PeerRoute
 	changed map[netip.Prefix]bool
 	// interned has each set of attributes once. What no route has any more is forgotten when there are limit of them.
 	interned map[string]*Attributes
@@ -81,7 +81,7 @@ func (n need) compare(o need) int {
 // NewRoutes returns an empty table for a node.
 func NewRoutes(self string) *Routes {
 	return &Routes{
-		self: self, needs: map[Key][]need{}, by: map[netip.Prefix][]need{}, is: map[netip.Prefix]Route{},
+		self: self, needs: map[Key][]need{}, by: map[netip.Prefix][]need{}, is: map[netip.Prefix][]PeerRoute{},
 		changed: map[netip.Prefix]bool{}, interned: map[string]*Attributes{},
 	}
 }
@@ -184,7 +184,7 @@ func (r *Routes) needsOf(svc *Service) []need {
 			}
 			n := need{key: svc.Key, prefix: ad.Prefix(pool, a), ad: ad}
 			if ad.WeightByEndpoints && svc.Local { // else all nodes reach the same endpoints
-				n.endpoints = svc.Endpoints[r.self]
+				n.endpoints = svc.on(r.self)
 			}
 			if !slices.Contains(out, n) { // two addresses can be in one aggregate
 				out = append(out, n)
@@ -207,13 +207,9 @@ func routable(ad *config.BGPAdvertisement, svc *Service, n *Node) bool {
 // usable counts the endpoints that traffic which comes in by a node can reach.
 func usable(svc *Service, node string) int {
 	if svc.Local {
-		return svc.Endpoints[node]
+		return svc.on(node)
 	}
-	sum := 0
-	for _, n := range svc.Endpoints {
-		sum += n
-	}
-	return sum
+	return len(svc.Endpoints)
 }
 
 // heir reports whether another node announces the Service by the advertisement, and does well.
@@ -228,10 +224,10 @@ func (r *Routes) Changed() []Route {
 	var out []Route
 	for _, p := range slices.SortedFunc(maps.Keys(r.changed), comparePrefix) {
 		now := r.route(p)
-		if slices.Equal(now.Peers, r.is[p].Peers) {
+		if slices.Equal(now.Peers, r.is[p]) {
 			continue
 		}
-		if r.is[p] = now; len(now.Peers) == 0 {
+		if r.is[p] = now.Peers; len(now.Peers) == 0 {
 			delete(r.is, p)
 		}
 		out = append(out, now)

@@ -95,9 +95,9 @@ func model(s *config.Snapshot, nodes []Node, self string, duty Duty, services ma
 	own := byName(nodes, self)
 	carries := func(n *Node, ad *config.BGPAdvertisement, svc *Service) bool {
 		total := 0
-		for on, count := range svc.Endpoints {
+		for _, on := range svc.Endpoints {
 			if !svc.Local || on == n.Name {
-				total += count
+				total++
 			}
 		}
 		return !n.NetworkUnavailable && ad.SelectsNode(n.Labels) && total >= ad.MinReadyEndpoints
@@ -130,7 +130,11 @@ func model(s *config.Snapshot, nodes []Node, self string, duty Duty, services ma
 					a.LargeCommunities = append(a.LargeCommunities, ad.LargeCommunities...)
 					if ad.WeightByEndpoints && svc.Local && !weighed[prefix] {
 						weighed[prefix] = true
-						a.Bandwidth += uint64(svc.Endpoints[self]) * bandwidthOfEndpoint
+						for _, on := range svc.Endpoints {
+							if on == self {
+								a.Bandwidth += bandwidthOfEndpoint
+							}
+						}
 					}
 				}
 			}
@@ -196,16 +200,14 @@ func TestRoutes(t *testing.T) {
 					r.Set(k, nil)
 					return
 				}
-				svc := &Service{Key: k, Local: rapid.Bool().Draw(t, "local"), Endpoints: map[string]int{}}
+				svc := &Service{Key: k, Local: rapid.Bool().Draw(t, "local")}
 				for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.9", "2001:db8::1", "203.0.113.1"} {
 					if rapid.IntRange(0, 2).Draw(t, a) == 0 {
 						svc.Addresses = append(svc.Addresses, netip.MustParseAddr(a))
 					}
 				}
 				for _, n := range append([]string{""}, names...) {
-					if count := rapid.IntRange(0, 2).Draw(t, "endpoints"); count > 0 {
-						svc.Endpoints[n] = count
-					}
+					svc.Endpoints = append(svc.Endpoints, slices.Repeat([]string{n}, rapid.IntRange(0, 2).Draw(t, "endpoints"))...)
 				}
 				services[k] = svc
 				r.Set(k, svc)
@@ -245,7 +247,7 @@ func TestRoutesJoin(t *testing.T) {
 	})
 	r := NewRoutes("n")
 	r.Configure(s, []Node{{Name: "n"}}, Serving)
-	r.Set(Key{"ns", "web"}, &Service{Key: Key{"ns", "web"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Endpoints: map[string]int{"": 1}})
+	r.Set(Key{"ns", "web"}, &Service{Key: Key{"ns", "web"}, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Endpoints: []string{""}})
 	changed := r.Changed()
 	if len(changed) != 1 || len(changed[0].Peers) != 1 {
 		t.Fatalf("routes: %v; problems: %v", changed, problems)
@@ -266,7 +268,7 @@ func ExampleRoutes() {
 	r := NewRoutes("node-1")
 	r.Configure(s, []Node{{Name: "node-1"}}, Serving)
 	web := Key{"default", "web"}
-	r.Set(web, &Service{Key: web, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: map[string]int{"node-1": 2}})
+	r.Set(web, &Service{Key: web, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7")}, Endpoints: []string{"node-1", "node-1"}})
 	for _, route := range r.Changed() {
 		fmt.Println(route.Prefix, route.Peers[0].Peer, route.Peers[0].Attributes.Communities)
 	}
@@ -286,7 +288,7 @@ func BenchmarkRoutes(b *testing.B) {
 			r.Configure(s, []Node{{Name: "node-1"}}, Serving)
 			service := func(i, endpoints int) *Service {
 				return &Service{
-					Key: Key{"ns", fmt.Sprint(i)}, Local: true, Endpoints: map[string]int{"node-1": endpoints},
+					Key: Key{"ns", fmt.Sprint(i)}, Local: true, Endpoints: slices.Repeat([]string{"node-1"}, endpoints),
 					Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})},
 				}
 			}

@@ -3,6 +3,7 @@ package announce
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 )
 
 // Key names a Service.
@@ -23,11 +24,23 @@ type Service struct {
 	Addresses []netip.Addr
 	// Local: only nodes with an endpoint may announce (externalTrafficPolicy Local).
 	Local bool
-	// Endpoints counts the usable endpoints by the node that they are on; those on no known
-	// node count for the empty name.
-	Endpoints map[string]int
+	// Endpoints are the nodes of the usable endpoints, one for each endpoint, sorted; empty for one that is on no known node.
+	Endpoints []string
 	// Record says of each address who is to announce it, and who is to next, in order.
 	Record map[netip.Addr][]string
 	// InUse are the addresses that are known to have been announced before.
 	InUse []netip.Addr
+}
+
+// on counts the usable endpoints on a node.
+func (s *Service) on(node string) int {
+	first, _ := slices.BinarySearch(s.Endpoints, node)
+	n := 0
+	for _, x := range s.Endpoints[first:] {
+		if x != node {
+			break
+		}
+		n++
+	}
+	return n
 }

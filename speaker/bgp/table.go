@@ -14,14 +14,14 @@ import (
 // A table has the routes of this node, as they are to be announced. Each session follows it by a ledger of its own.
 type table struct {
 	mu     sync.Mutex
-	routes map[netip.Prefix]announce.Route
+	routes map[netip.Prefix][]announce.PeerRoute
 	// leaving: to peers that do not keep routes without a session this node announces that it is about to go.
 	leaving bool
 	ledgers map[*ledger]bool
 }
 
 func newTable() *table {
-	return &table{routes: map[netip.Prefix]announce.Route{}, ledgers: map[*ledger]bool{}}
+	return &table{routes: map[netip.Prefix][]announce.PeerRoute{}, ledgers: map[*ledger]bool{}}
 }
 
 // update takes up routes that have changed.
@@ -29,7 +29,7 @@ func (t *table) update(routes []announce.Route) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range routes {
-		if t.routes[r.Prefix] = r; len(r.Peers) == 0 {
+		if t.routes[r.Prefix] = r.Peers; len(r.Peers) == 0 {
 			delete(t.routes, r.Prefix)
 		}
 		for l := range t.ledgers {
@@ -174,7 +174,7 @@ func (l *ledger) wanted(p netip.Prefix, leaving bool) *announce.Attributes {
 	if !l.carries[config.FamilyOf(p.Addr())] {
 		return nil
 	}
-	for _, x := range l.table.routes[p].Peers {
+	for _, x := range l.table.routes[p] {
 		if x.Peer != l.peer {
 			continue
 		}
