@@ -105,14 +105,21 @@ func add[K comparable](counts map[K]int, k K, by int) {
 	}
 }
 
+// Service returns a Service as announce wants to see it, with the nodes of its usable endpoints, one for each, sorted.
+func Service(s *kube.Service, endpoints []string) *announce.Service {
+	return &announce.Service{
+		Key: announce.Key{Namespace: s.Namespace, Name: s.Name}, Labels: s.Labels, Addresses: s.Shown, Local: s.Local,
+		Endpoints: endpoints, Record: s.Record(), InUse: s.InUse,
+	}
+}
+
 // Place returns the record for the addresses of a Service: what it says already, what those say with whom it shares,
 // or a proposal. Addresses that nobody can announce are not in it.
 func (p *Placer) Place(s *kube.Service, addrs []netip.Addr) map[netip.Addr][]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := announce.Key{Namespace: s.Namespace, Name: s.Name}
-	svc := &announce.Service{Key: k, Labels: s.Labels, Local: s.Local}
-	record, out := s.Record(), map[netip.Addr][]string{}
+	svc, out := Service(s, nil), map[netip.Addr][]string{}
+	k, record := svc.Key, svc.Record
 	for _, a := range addrs {
 		r := record[a]
 		if len(r) == 0 {

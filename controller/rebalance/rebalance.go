@@ -123,10 +123,8 @@ func shared(services []corev1.Service, class kube.Class) (sharers map[netip.Addr
 			continue
 		}
 		s := kube.ServiceOf(&services[i])
-		x := &announce.Service{
-			Key: announce.Key{Namespace: s.Namespace, Name: s.Name}, Labels: s.Labels, Addresses: s.Shown,
-			Endpoints: []string{""}, Record: s.Record(), InUse: s.InUse,
-		}
+		x := place.Service(&s, []string{""})
+		x.Local = false // where its endpoints are is not known here
 		for _, a := range s.Shown {
 			sharers[a] = append(sharers[a], x)
 			fixed[a] = fixed[a] || s.Local

@@ -104,8 +104,5 @@ func (v *view) admits(p *config.Pool, svc *corev1.Service) bool {
 
 // announced returns a Service as the speakers see it.
 func (v *view) announced(s *kube.Service) *announce.Service {
-	return &announce.Service{
-		Key: announce.Key{Namespace: s.Namespace, Name: s.Name}, Labels: s.Labels, Addresses: s.Shown, Local: s.Local,
-		Endpoints: v.endpoints[s.Namespace+"/"+s.Name], Record: s.Record(), InUse: s.InUse,
-	}
+	return place.Service(s, v.endpoints[s.Namespace+"/"+s.Name])
 }
