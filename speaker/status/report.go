@@ -18,13 +18,14 @@ import (
 
 // A Report is what is to be said of a Service.
 type Report struct {
+	subject
+
 	Service announce.Key
 	Status  metav1.ConditionStatus
 	Reason  string
 	Message string
 	// Record is who announces each address, and who would next.
 	Record map[netip.Addr][]string
-	subject
 }
 
 // subject is what a Report is about: the announcements, and the conflicts of the Service's addresses. A Report is made of it when it is
@@ -53,8 +54,8 @@ func (r *Report) equal(o Report) bool {
 	return r.Status == o.Status && r.Reason == o.Reason && r.Message == o.Message
 }
 
-// reports reports whether a node has something to say of a Service; else another node reports, or none.
-func reports(of []announce.Announcement, nodes []announce.Node, self string) bool {
+// isReporter reports whether a node has something to say of a Service; else another node has, or none.
+func isReporter(of []announce.Announcement, nodes []announce.Node, self string) bool {
 	return len(of) > 0 && reporter(of, firstHealthy(nodes)) == self
 }
 

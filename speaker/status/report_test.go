@@ -61,26 +61,26 @@ func TestReports(t *testing.T) {
 	}{
 		"Announcer": {
 			"who announces reports", []announce.Announcement{by4("c")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)", recorded(four, "c"), subject{}},
+			Report{subject{}, web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node c on eth0, eth1 (layer 2)", recorded(four, "c")},
 		},
 		"FirstOfTwo": {
 			"of two announcers that of the first address", []announce.Announcement{by4("d"), by6("c")}, healthy("c", "d"), "d",
-			Report{web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)", recorded(four, "d", six, "c"), subject{}},
+			Report{subject{}, web, metav1.ConditionTrue, "Announced", "192.0.2.7 by node d on eth0, eth1 (layer 2); 2001:db8::7 by node c on eth0 (layer 2)", recorded(four, "d", six, "c")},
 		},
 		"HalfAnnounced": {
 			"an address that nobody announces makes the condition false", []announce.Announcement{nobody(announce.NoNode, "no node is known"), by6("d")},
 			healthy("c", "d"), "d",
-			Report{web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)", recorded(six, "d"), subject{}},
+			Report{subject{}, web, metav1.ConditionFalse, "NoNode", "192.0.2.7 by nobody: no node is known; 2001:db8::7 by node d on eth0 (layer 2)", recorded(six, "d")},
 		},
 		"Nobody": {
 			"where nobody announces, the first healthy node reports", []announce.Announcement{nobody(announce.NoEndpoints, "no pods")}, healthy("c", "d"), "c",
-			Report{web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods", recorded(), subject{}},
+			Report{subject{}, web, metav1.ConditionFalse, "NoEndpoints", "192.0.2.7 by nobody: no pods", recorded()},
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			for _, n := range tc.nodes {
-				ok := reports(tc.plan, tc.nodes, n.Name)
+				ok := isReporter(tc.plan, tc.nodes, n.Name)
 				if ok != (n.Name == tc.who) {
 					t.Errorf("%s: %s reports: %t", tc.reason, n.Name, ok)
 				}

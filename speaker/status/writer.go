@@ -95,7 +95,7 @@ func (w *Writer) Set(updates []Update, nodes []announce.Node) {
 		case had:
 			delete(w.contested, u.Service)
 		}
-		if !reports(u.Of, nodes, w.node) {
+		if !isReporter(u.Of, nodes, w.node) {
 			delete(w.reports, u.Service)
 			continue
 		}
