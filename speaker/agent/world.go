@@ -84,7 +84,7 @@ func newWorld(self string) *world {
 		communities: map[string]v1beta1.Community{}, passwords: map[string]password{},
 		nodes: map[string]kube.Node{}, others: map[string][]announce.Link{}, speakers: map[name][]string{},
 		services: map[announce.Key]held{}, slices: map[name]*kube.Slice{}, endpoints: map[announce.Key][]*kube.Slice{},
-		sharers: map[netip.Addr][]announce.Key{},
+		sharers:   map[netip.Addr][]announce.Key{},
 		announced: map[announce.Key]*metav1.Condition{},
 	}
 }
