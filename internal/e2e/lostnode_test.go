@@ -26,6 +26,9 @@ const (
 	strays   = 3
 )
 
+// forgiven is after how long a node that was lost is like any other. One that comes and goes is marked ever later.
+const forgiven = 16 * second
+
 // TestLostNode: a node whose cable is pulled takes its pods with it out of rotation, whether or not it announces, or has the
 // controller that leads; and when it is back, its kubelet puts them in again.
 func TestLostNode(t *testing.T) {
@@ -124,6 +127,7 @@ func (s *story) lostUnheard() {
 	s.tells("web", "node "+node+" is lost")
 	replug()
 	s.within(60*second, "all ready again", s.allReady)
+	time.Sleep(forgiven)
 }
 
 // bystander is a node with a ready pod that neither announces nor has the controller that leads, if there is one.
