@@ -91,7 +91,7 @@ fuzz: ## Fuzz every parser: FUZZTIME=30s each.
 	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./speaker/bfd
 	go test -run '^$$' -fuzz FuzzOpen -fuzztime $(FUZZTIME) ./speaker/bgp
 
-bench: images $(LAB) ## Run the benchmarks, in memory and on clusters on this machine (Linux, root): ONLY=assign or l2.
+bench: images $(LAB) ## Run the benchmarks, in memory and on clusters on this machine (Linux, root): ONLY=assign, alone, bgp or l2.
 	go test -run '^$$' -bench . -benchmem ./ipam ./config ./controller/assign ./speaker/agent ./speaker/announce ./speaker/filter ./speaker/flows ./speaker/gossip ./speaker/bfd ./speaker/bgp
 	@go build -o build/bench ./internal/bench && build/bench -only '$(ONLY)'
 

@@ -24,7 +24,7 @@ var (
 	name     = flag.String("name", "bench", "start clusters by this name")
 	services = flag.Int("services", 3000, "assign: create so many Services; crowd: have so many")
 	writers  = flag.Int("writers", 16, "by so many writers at a time")
-	runs     = flag.Int("runs", 3, "assign, burst, crowd: so many times")
+	runs     = flag.Int("runs", 3, "alone, assign, burst, crowd: so many times")
 
 	trials    = flag.Int("trials", 20, "cable, first: so many times")
 	outages   = flag.Int("outages", 5, "outage: so many times")
@@ -51,6 +51,7 @@ var suites = []struct {
 	run      func(context.Context, []string) error
 }{
 	{"assign", func() []string { return []string{"assign"} }, func(ctx context.Context, _ []string) error { return assign(ctx) }},
+	{"alone", func() []string { return []string{"alone"} }, func(ctx context.Context, _ []string) error { return alone(ctx) }},
 	{"bgp", func() []string { return namesOf(byBGP) }, func(ctx context.Context, chosen []string) error { return onCluster(ctx, newRouted, byBGP, chosen) }},
 	{"l2", func() []string { return namesOf(onLayer2) }, func(ctx context.Context, chosen []string) error { return onCluster(ctx, newLayer2, onLayer2, chosen) }},
 }
