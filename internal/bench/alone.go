@@ -17,12 +17,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vishvananda/netns"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
+	"github.com/fairlead-lb/fairlead/internal/lab"
 	"github.com/fairlead-lb/fairlead/internal/measure"
 	"github.com/fairlead-lb/fairlead/internal/router"
 )
@@ -57,6 +57,8 @@ func alone(ctx context.Context) error {
 
 // hosts are the namespaces: the speaker's, and those of the routers.
 var hosts = []string{"fairlead-alone", "fairlead-alone-1", "fairlead-alone-2"}
+
+func netns(host string) string { return "/run/netns/" + host }
 
 func aloneOnce(ctx context.Context) (took time.Duration, used measure.Usage, err error) {
 	defer func() {
@@ -120,7 +122,7 @@ func neighbour(ctx context.Context, host string, i int) (*router.Router, client.
 	); err != nil {
 		return nil, nil, err
 	}
-	r, err := router.Start(ctx, progressf, "/run/netns/"+host, router.BIRD(fmt.Sprintf(`
+	r, err := router.Start(ctx, progressf, netns(host), router.BIRD(fmt.Sprintf(`
 router id %[1]s2;
 protocol device {}
 protocol bgp { local as 64513; neighbor %[1]s1 as 64512; passive; ipv4 { import all; export none; }; }
@@ -138,9 +140,12 @@ func serve(objects []client.Object) (config string, stop func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	l, err := listenIn(hosts[0])
-	if err != nil {
-		return "", nil, err
+	var l net.Listener
+	if err := lab.InNetwork(netns(hosts[0]), func() (err error) {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+		return err
+	}); err != nil {
+		return "", nil, fmt.Errorf("listen beside the speaker: %w", err)
 	}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Second}
 	go func() { _ = server.Serve(l) }()
@@ -152,27 +157,6 @@ func serve(objects []client.Object) (config string, stop func(), err error) {
 	config = filepath.Join(dir, "kubeconfig")
 	return config, stop, os.WriteFile(config, fmt.Appendf(nil, `{"apiVersion": "v1", "kind": "Config", "current-context": "alone",
 		"contexts": [{"name": "alone", "context": {"cluster": "alone"}}], "clusters": [{"name": "alone", "cluster": {"server": "http://%s"}}]}`, l.Addr()), 0o600)
-}
-
-// listenIn listens on the loopback address of a network namespace.
-func listenIn(host string) (net.Listener, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	home, err := netns.Get()
-	if err != nil {
-		return nil, fmt.Errorf("own network namespace: %w", err)
-	}
-	defer func() { _ = home.Close() }()
-	other, err := netns.GetFromName(host)
-	if err != nil {
-		return nil, fmt.Errorf("network namespace %s: %w", host, err)
-	}
-	defer func() { _ = other.Close() }()
-	if err := netns.Set(other); err != nil {
-		return nil, fmt.Errorf("enter network namespace %s: %w", host, err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	return l, errors.Join(err, netns.Set(home))
 }
 
 // speakerAt starts the speaker as its manifest does.

@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -113,10 +112,6 @@ type Service struct {
 	Announcers string
 	// InUse are those of Shown that have been announced.
 	InUse []netip.Addr
-	// Contested: it says that another host uses an address of it.
-	Contested bool
-	// Announced is the condition of that name, if there is one.
-	Announced *metav1.Condition
 }
 
 // ServiceOf reads a Service. The result shares nothing with it.
@@ -141,10 +136,6 @@ func ServiceOf(svc *corev1.Service) Service {
 	}
 	s.Announcers = svc.Annotations[AnnotationAnnouncers]
 	s.InUse = InUse(svc.Annotations[AnnotationInUse], s.Shown)
-	s.Contested = meta.IsStatusConditionTrue(svc.Status.Conditions, v1beta1.ServiceConditionAddressConflict)
-	if c := meta.FindStatusCondition(svc.Status.Conditions, v1beta1.ServiceConditionAnnounced); c != nil {
-		s.Announced = c.DeepCopy()
-	}
 	return s
 }
 

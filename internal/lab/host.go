@@ -57,7 +57,11 @@ func (h *Host) Has(pid int) bool {
 }
 
 // Do calls f on a thread that is on the host's network. What f opens stays there; goroutines that it starts do not.
-func (h *Host) Do(f func() error) error {
+func (h *Host) Do(f func() error) error { return InNetwork(h.net, f) }
+
+// InNetwork calls f on a thread that is in a network namespace, which is a file such as /run/netns/router. What f opens stays there;
+// goroutines that it starts do not.
+func InNetwork(netns string, f func() error) error {
 	runtime.LockOSThread()
 	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -65,9 +69,9 @@ func (h *Host) Do(f func() error) error {
 		return fmt.Errorf("open own network namespace: %w", err)
 	}
 	defer unix.Close(home)
-	if err := enter(h.net, unix.CLONE_NEWNET); err != nil {
+	if err := enter(netns, unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("enter %s: %w", h.Name, err)
+		return err
 	}
 	defer func() {
 		// A thread that cannot come home stays locked, and so ends with its goroutine.

@@ -218,7 +218,6 @@ func (a *Agent) decided(w *world, p *plan, now time.Time) Decided {
 	d.Tasks = p.work(&w.recovery)
 	d.Self, d.Peers = w.addresses()
 	d.BGP, d.Routes, d.Gained = w.peers(p.routing.table.Peers()), p.routes, p.gains
-	p.routes, p.gains = nil, nil
 	d.Passing = p.keeping.passing()
 	d.Isolated = w.recovery.isolated
 	return d
