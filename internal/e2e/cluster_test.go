@@ -377,7 +377,7 @@ func (s *story) fetching(every time.Duration, page func() error) *probe {
 func (s *story) without(pages measure.Attempts) {
 	s.Helper()
 	if failed := pages.Failed(); len(failed) > 0 {
-		s.Errorf("%d pages failed, first after %.2fs: %v", len(failed), failed[0].At.Seconds(), failed[0].Err)
+		s.Errorf("%d of %d pages failed, first after %.2fs: %v", len(failed), len(pages), failed[0].At.Seconds(), failed[0].Err)
 	}
 }
 

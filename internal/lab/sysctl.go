@@ -30,6 +30,9 @@ var hostSysctls = map[string]string{
 	"net.ipv4.fib_multipath_hash_policy": "1",
 	"net.ipv6.fib_multipath_hash_policy": "1",
 	"net.ipv4.fib_multipath_use_neigh":   "1",
+	// A client that fetches 50 pages a second does not come to the same port again while a node's conntrack remembers it, for two
+	// minutes: what follows after the first packet would be invalid there.
+	"net.ipv4.ip_local_port_range": "1024 65535",
 }
 
 // forwardSysctls make nodes and routers forward.
