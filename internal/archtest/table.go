@@ -117,6 +117,7 @@ var Table = []Rule{
 	{Package: "internal/measure", Ours: []string{"internal/lab"}, Never: kubernetes},
 	{Package: "internal/image/...", Ours: []string{"..."}},
 	{Package: "internal/lab/...", Ours: []string{"..."}},
+	{Package: "internal/netns", Never: kubernetes},
 	{Package: "internal/release", Ours: []string{"internal/image"}, Never: join(kubernetes, sockets)},
 	{Package: "internal/router", Ours: []string{"internal/debian"}, Never: join(kubernetes, sockets)},
 }

@@ -22,8 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
-	"github.com/fairlead-lb/fairlead/internal/lab"
 	"github.com/fairlead-lb/fairlead/internal/measure"
+	"github.com/fairlead-lb/fairlead/internal/netns"
 	"github.com/fairlead-lb/fairlead/internal/router"
 )
 
@@ -57,8 +57,6 @@ func alone(ctx context.Context) error {
 
 // hosts are the namespaces: the speaker's, and those of the routers.
 var hosts = []string{"fairlead-alone", "fairlead-alone-1", "fairlead-alone-2"}
-
-func netns(host string) string { return "/run/netns/" + host }
 
 func aloneOnce(ctx context.Context) (took time.Duration, used measure.Usage, err error) {
 	defer func() {
@@ -122,7 +120,7 @@ func neighbour(ctx context.Context, host string, i int) (*router.Router, client.
 	); err != nil {
 		return nil, nil, err
 	}
-	r, err := router.Start(ctx, progressf, netns(host), router.BIRD(fmt.Sprintf(`
+	r, err := router.Start(ctx, progressf, netns.Path(host), router.BIRD(fmt.Sprintf(`
 router id %[1]s2;
 protocol device {}
 protocol bgp { local as 64513; neighbor %[1]s1 as 64512; passive; ipv4 { import all; export none; }; }
@@ -141,7 +139,7 @@ func serve(objects []client.Object) (config string, stop func(), err error) {
 		return "", nil, err
 	}
 	var l net.Listener
-	if err := lab.InNetwork(netns(hosts[0]), func() (err error) {
+	if err := netns.Do(netns.Path(hosts[0]), func() (err error) {
 		l, err = net.Listen("tcp", "127.0.0.1:0")
 		return err
 	}); err != nil {

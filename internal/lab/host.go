@@ -9,10 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairlead-lb/fairlead/internal/netns"
 )
 
 // Host is a machine of the lab: a network namespace, with a host name.
@@ -56,31 +57,8 @@ func (h *Host) Has(pid int) bool {
 	return own.Dev == its.Dev && own.Ino == its.Ino
 }
 
-// Do calls f on a thread that is on the host's network. What f opens stays there; goroutines that it starts do not.
-func (h *Host) Do(f func() error) error { return InNetwork(h.net, f) }
-
-// InNetwork calls f on a thread that is in a network namespace, which is a file such as /run/netns/router. What f opens stays there;
-// goroutines that it starts do not.
-func InNetwork(netns string, f func() error) error {
-	runtime.LockOSThread()
-	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("open own network namespace: %w", err)
-	}
-	defer unix.Close(home)
-	if err := enter(netns, unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		return err
-	}
-	defer func() {
-		// A thread that cannot come home stays locked, and so ends with its goroutine.
-		if unix.Setns(home, unix.CLONE_NEWNET) == nil {
-			runtime.UnlockOSThread()
-		}
-	}()
-	return f()
-}
+// Do calls f on a thread that is on the host's network, as netns.Do does.
+func (h *Host) Do(f func() error) error { return netns.Do(h.net, f) }
 
 // DialContext connects from the host, to an address (not a name): it suits http.Transport.
 func (h *Host) DialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {

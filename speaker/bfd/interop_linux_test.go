@@ -7,15 +7,14 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/vishvananda/netns"
 
+	"github.com/fairlead-lb/fairlead/internal/netns"
 	"github.com/fairlead-lb/fairlead/internal/router"
 )
 
@@ -70,7 +69,7 @@ func (w *wire) cable(in bool) {
 // start starts what is on the other side.
 func (w *wire) start(c router.Config) *router.Router {
 	w.Helper()
-	r, err := router.Start(w.Context(), w.Logf, "/run/netns/"+w.router, c)
+	r, err := router.Start(w.Context(), w.Logf, netns.Path(w.router), c)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -87,18 +86,9 @@ func (w *wire) on(namespace string, f func()) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked, so that the thread ends with the goroutine
-		ns, err := netns.GetFromName(namespace)
-		if err != nil {
+		if err := netns.Do(netns.Path(namespace), func() error { f(); return nil }); err != nil {
 			w.Error(err)
-			return
 		}
-		defer ns.Close()
-		if err := netns.Set(ns); err != nil {
-			w.Error(err)
-			return
-		}
-		f()
 	}()
 	return done
 }

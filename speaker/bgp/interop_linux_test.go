@@ -20,6 +20,7 @@ import (
 
 	"github.com/fairlead-lb/fairlead/api/v1beta1"
 	"github.com/fairlead-lb/fairlead/config"
+	"github.com/fairlead-lb/fairlead/internal/netns"
 	"github.com/fairlead-lb/fairlead/internal/router"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
@@ -68,7 +69,7 @@ func (w *wire) ip(args string) {
 // start starts what is on the other side.
 func (w *wire) start(c router.Config) *router.Router {
 	w.Helper()
-	r, err := router.Start(w.Context(), w.Logf, "/run/netns/"+w.router, c)
+	r, err := router.Start(w.Context(), w.Logf, netns.Path(w.router), c)
 	if err != nil {
 		w.Fatal(err)
 	}

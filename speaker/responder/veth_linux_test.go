@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,8 +16,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 
+	"github.com/fairlead-lb/fairlead/internal/netns"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 	"github.com/fairlead-lb/fairlead/speaker/link"
 )
@@ -71,18 +70,9 @@ func (s *segment) inside(host string, f func()) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked, so that the thread ends with the goroutine
-		ns, err := netns.GetFromName(s.names[host])
-		if err != nil {
+		if err := netns.Do(netns.Path(s.names[host]), func() error { f(); return nil }); err != nil {
 			s.Error(err)
-			return
 		}
-		defer ns.Close()
-		if err := netns.Set(ns); err != nil {
-			s.Error(err)
-			return
-		}
-		f()
 	}()
 	return done
 }
