@@ -64,11 +64,11 @@ func (c *cutover) run(ctx context.Context) error {
 // back hands over to MetalLB again. Fairlead stays installed, and has no configuration.
 func (c *cutover) back(ctx context.Context) error {
 	return c.steps(ctx,
-		step{"Fairlead withdraws its routes", func(ctx context.Context) error { return c.remove(ctx, "BGPPeer", "BGPAdvertisement") }},
-		step{"MetalLB runs again", c.restart},
+		step{"node by node, Fairlead's sessions end and MetalLB's speaker begins", c.nodesBack},
+		step{"MetalLB runs as it did before, and restarts node by node for it", c.restart},
 		step{"MetalLB announces by layer 2 again", c.speak},
 		step{"Fairlead ends announcing by layer 2, and forgets the pools; Services keep their addresses", func(ctx context.Context) error {
-			return c.remove(ctx, "L2Advertisement", "IPAddressPool", "BFDProfile", "Community")
+			return c.remove(ctx, "BGPPeer", "BGPAdvertisement", "L2Advertisement", "IPAddressPool", "BFDProfile", "Community")
 		}},
 	)
 }
@@ -265,42 +265,38 @@ func (c *cutover) nodes(ctx context.Context) error {
 			return fmt.Errorf("have MetalLB's speakers leave nodes by a label: %w", err)
 		}
 	}
-	peers := c.converted("BGPPeer")
-	for _, p := range peers {
-		onlyDone(p)
-	}
-	if err := c.apply(ctx, append(peers, c.converted("BGPAdvertisement")...)); err != nil {
+	if err := c.apply(ctx, append(c.onlyDone(), c.converted("BGPAdvertisement")...)); err != nil {
 		return err
 	}
-	var all corev1.NodeList
-	if err := c.client.List(ctx, &all); err != nil {
-		return fmt.Errorf("list nodes: %w", err)
-	}
-	for i := range all.Items {
-		if err := c.node(ctx, speaker, &all.Items[i]); err != nil {
-			return fmt.Errorf("node %s: %w; the others are as they were", all.Items[i].Name, err)
+	return c.each(ctx, func(n *corev1.Node) error {
+		if err := c.node(ctx, speaker, n); err != nil {
+			return fmt.Errorf("%w; the others are as they were", err)
 		}
-		c.say("    %s\n", all.Items[i].Name)
-	}
-	return nil
+		c.say("    %s\n", n.Name)
+		return nil
+	})
 }
 
-// onlyDone has a BGPPeer select those of its nodes that are done.
-func onlyDone(o client.Object) {
-	p, ok := o.(*v1beta1.BGPPeer)
-	if !ok {
-		return
-	}
-	if len(p.Spec.NodeSelectors) == 0 {
-		p.Spec.NodeSelectors = []v1beta1.LabelSelector{{}}
-	}
-	for i := range p.Spec.NodeSelectors {
-		s := &p.Spec.NodeSelectors[i]
-		if s.MatchLabels == nil {
-			s.MatchLabels = map[string]string{}
+// onlyDone returns the BGPPeers, each of which selects those of its nodes that are done.
+func (c *cutover) onlyDone() []client.Object {
+	all := c.converted("BGPPeer")
+	for _, o := range all {
+		p, ok := o.(*v1beta1.BGPPeer)
+		if !ok {
+			continue
 		}
-		s.MatchLabels[migratedLabel] = done
+		if len(p.Spec.NodeSelectors) == 0 {
+			p.Spec.NodeSelectors = []v1beta1.LabelSelector{{}}
+		}
+		for i := range p.Spec.NodeSelectors {
+			s := &p.Spec.NodeSelectors[i]
+			if s.MatchLabels == nil {
+				s.MatchLabels = map[string]string{}
+			}
+			s.MatchLabels[migratedLabel] = done
+		}
 	}
+	return all
 }
 
 func (c *cutover) node(ctx context.Context, speaker *appsv1.DaemonSet, n *corev1.Node) error {
@@ -311,9 +307,8 @@ func (c *cutover) node(ctx context.Context, speaker *appsv1.DaemonSet, n *corev1
 		return err
 	}
 	err := c.until(ctx, "MetalLB's speaker has ended", func(ctx context.Context) (bool, error) {
-		var all corev1.PodList
-		err := c.client.List(ctx, &all, client.InNamespace(c.namespace), client.MatchingLabels(speaker.Spec.Selector.MatchLabels))
-		return !slices.ContainsFunc(all.Items, func(p corev1.Pod) bool { return p.Spec.NodeName == n.Name }), err
+		pods, err := c.speakers(ctx, speaker, n)
+		return len(pods) == 0, err
 	})
 	if err != nil {
 		return err
@@ -407,16 +402,76 @@ func (c *cutover) accepted(ctx context.Context) (bool, error) {
 }
 
 func (c *cutover) unlabel(ctx context.Context) error {
+	return c.each(ctx, func(n *corev1.Node) error { return c.label(ctx, n, "") }, client.HasLabels{migratedLabel})
+}
+
+// each does something to one node after the other.
+func (c *cutover) each(ctx context.Context, do func(*corev1.Node) error, of ...client.ListOption) error {
 	var all corev1.NodeList
-	if err := c.client.List(ctx, &all, client.HasLabels{migratedLabel}); err != nil {
+	if err := c.client.List(ctx, &all, of...); err != nil {
 		return fmt.Errorf("list nodes: %w", err)
 	}
 	for i := range all.Items {
-		if err := c.label(ctx, &all.Items[i], ""); err != nil {
+		if err := do(&all.Items[i]); err != nil {
 			return fmt.Errorf("node %s: %w", all.Items[i].Name, err)
 		}
 	}
 	return nil
+}
+
+// nodesBack is the opposite of finish and nodes: MetalLB's speaker begins on one node after the other, and all others have their sessions with
+// Fairlead or with it meanwhile. Without BGP all begin at once, in the next step.
+func (c *cutover) nodesBack(ctx context.Context) error {
+	peers := c.onlyDone()
+	if len(peers) == 0 {
+		return nil
+	}
+	_, speaker, err := c.workloads(ctx)
+	if err != nil {
+		return err
+	}
+	if speaker.Spec.Template.Spec.NodeSelector[migratedLabel] == finished {
+		if err := c.each(ctx, func(n *corev1.Node) error { return c.label(ctx, n, done) }); err != nil {
+			return err
+		}
+		if err := c.apply(ctx, peers); err != nil {
+			return err
+		}
+		if err := c.until(ctx, "the peers are accepted", c.accepted); err != nil {
+			return err
+		}
+		before := speaker.DeepCopy()
+		delete(speaker.Spec.Template.Spec.NodeSelector, migratedLabel)
+		if err := c.client.Patch(ctx, speaker, client.MergeFrom(before)); err != nil {
+			return fmt.Errorf("have MetalLB's speakers run where the label is not: %w", err)
+		}
+	}
+	return c.each(ctx, func(n *corev1.Node) error {
+		if err := c.label(ctx, n, ""); err != nil {
+			return err
+		}
+		err := c.until(ctx, "MetalLB's speaker is ready", func(ctx context.Context) (bool, error) {
+			pods, err := c.speakers(ctx, speaker, n)
+			return slices.ContainsFunc(pods, ready), err
+		})
+		if err != nil {
+			return fmt.Errorf("%w; if it is not to run there, go on by the same command", err)
+		}
+		c.say("    %s\n", n.Name)
+		return nil
+	}, client.HasLabels{migratedLabel})
+}
+
+// ready reports whether a pod is.
+func ready(p corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue })
+}
+
+// speakers returns MetalLB's on a node.
+func (c *cutover) speakers(ctx context.Context, speaker *appsv1.DaemonSet, n *corev1.Node) ([]corev1.Pod, error) {
+	var all corev1.PodList
+	err := c.client.List(ctx, &all, client.InNamespace(c.namespace), client.MatchingLabels(speaker.Spec.Selector.MatchLabels))
+	return slices.DeleteFunc(all.Items, func(p corev1.Pod) bool { return p.Spec.NodeName != n.Name }), err
 }
 
 // remove deletes what was converted, of some kinds in this order.

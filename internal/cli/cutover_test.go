@@ -33,6 +33,8 @@ type crossing struct {
 	log []string
 	// stuck is a node whose session is not established.
 	stuck string
+	// away is a node that MetalLB's speaker does not come back to.
+	away string
 }
 
 func newCrossing(t *testing.T) *crossing {
@@ -152,7 +154,7 @@ func (c *crossing) patched(ctx context.Context, api client.WithWatch, o client.O
 		c.log = append(c.log, fmt.Sprintf("MetalLB's L2Advertisement %v", selectors))
 	case *appsv1.DaemonSet:
 		c.log = append(c.log, "edit speaker")
-		o.Status = appsv1.DaemonSetStatus{DesiredNumberScheduled: 2, NumberReady: 2}
+		o.Status = appsv1.DaemonSetStatus{DesiredNumberScheduled: 2, NumberReady: 2, UpdatedNumberScheduled: 2}
 		return api.Status().Update(ctx, o)
 	case *corev1.Service:
 		c.log = append(c.log, "note "+o.Annotations[kube.AnnotationAnnouncers])
@@ -167,7 +169,18 @@ func (c *crossing) patched(ctx context.Context, api client.WithWatch, o client.O
 			if o.Name == c.stuck {
 				s.Status.Sessions[0].State = "Active"
 			}
-			return api.Create(ctx, s)
+			return client.IgnoreAlreadyExists(api.Create(ctx, s))
+		case "":
+			var d appsv1.DaemonSet
+			if err := api.Get(ctx, client.ObjectKey{Namespace: "metallb-system", Name: "speaker"}, &d); err != nil {
+				return err
+			}
+			if d.Spec.Template.Spec.NodeSelector[migratedLabel] == finished || o.Name == c.away {
+				return nil
+			}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: "speaker-" + o.Name, Labels: d.Spec.Selector.MatchLabels}}
+			pod.Spec.NodeName, pod.Status.Conditions = o.Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			return client.IgnoreAlreadyExists(api.Create(ctx, pod))
 		}
 	}
 	return nil
@@ -222,7 +235,10 @@ func TestCutover(t *testing.T) {
 		if err := c.back(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"delete BGPPeer", "delete BGPAdvertisement", "edit speaker", "controller 2 --port=7472", "MetalLB's L2Advertisement []", "delete L2Advertisement", "delete IPAddressPool"}
+		want := []string{
+			"node-1 done", "node-2 done", "update BGPPeer", "edit speaker", "node-1", "node-2", "edit speaker", "controller 2 --port=7472",
+			"MetalLB's L2Advertisement []", "delete BGPPeer", "delete BGPAdvertisement", "delete L2Advertisement", "delete IPAddressPool",
+		}
 		if !slices.Equal(c.log, want) {
 			t.Errorf("back: got %q\nwant %q", c.log, want)
 		}
@@ -266,6 +282,31 @@ func TestCutoverResumed(t *testing.T) {
 		want := []string{"node-2 leaving", "node-2 done", "edit speaker", "update BGPPeer", "node-1", "node-2"}
 		if got := c.log[max(0, len(c.log)-len(want)):]; !slices.Equal(got, want) || slices.Contains(c.log, "node-1 leaving") || strings.Contains(strings.Join(c.log, " "), "note") {
 			t.Errorf("got %q\nwant it to end with %q", c.log, want)
+		}
+	})
+}
+
+// TestBackResumed: a speaker of MetalLB's that does not come stops the way back, which goes on with the next node when it is run again.
+func TestBackResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrossing(t)
+		if err := c.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.away = "node-1"
+		err := c.back(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "step 1: node node-1: wait until MetalLB's speaker is ready") {
+			t.Fatalf("it ends with %v", err)
+		}
+		if got := c.peer().Spec.NodeSelectors; len(got) != 1 || got[0].MatchLabels[migratedLabel] != done {
+			t.Errorf("the BGPPeer selects %v", got)
+		}
+		c.log = nil
+		if err := c.back(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"node-2", "edit speaker"}; !slices.Equal(c.log[:2], want) {
+			t.Errorf("got %q, want it to begin with %q", c.log, want)
 		}
 	})
 }

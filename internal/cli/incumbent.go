@@ -265,11 +265,22 @@ func (c *cutover) restart(ctx context.Context) error {
 	if err := errors.Join(c.client.Patch(ctx, speaker, client.MergeFrom(before)), c.client.Patch(ctx, d, client.MergeFrom(had))); err != nil {
 		return fmt.Errorf("start MetalLB: %w", err)
 	}
-	return c.until(ctx, "MetalLB's speakers are ready", func(ctx context.Context) (bool, error) {
-		if err := c.client.Get(ctx, client.ObjectKeyFromObject(speaker), speaker); err != nil {
-			return false, err
+	for complete, updated := false, int32(-1); !complete; {
+		err := c.until(ctx, "MetalLB's speakers are ready", func(ctx context.Context) (bool, error) {
+			if err := c.client.Get(ctx, client.ObjectKeyFromObject(speaker), speaker); err != nil {
+				return false, err
+			}
+			s, before := speaker.Status, updated
+			seen := s.ObservedGeneration >= speaker.Generation
+			complete = seen && s.NumberReady > 0 && s.NumberReady == s.DesiredNumberScheduled && s.UpdatedNumberScheduled == s.DesiredNumberScheduled
+			if seen {
+				updated = s.UpdatedNumberScheduled
+			}
+			return complete || updated > before, nil // one after the other restarts, and each may take so long
+		})
+		if err != nil {
+			return err
 		}
-		s := speaker.Status
-		return s.ObservedGeneration >= speaker.Generation && s.NumberReady > 0 && s.NumberReady == s.DesiredNumberScheduled, nil
-	})
+	}
+	return nil
 }

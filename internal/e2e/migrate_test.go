@@ -230,11 +230,14 @@ func TestMigrateMetalLB(t *testing.T) {
 	}
 	s.assignsAfter()
 
+	pages, routed = s.probe("172.30.0.101", 20*ms), s.fetching(20*ms, s.far(routed4))
 	status, out, errs = p.run("migrate", "metallb", "--back")
 	t.Logf("\n%s%s", out, errs)
 	if status != 0 {
 		t.Fatalf("the way back ends with %d", status)
 	}
+	s.handedOver(pages.stop()) // MetalLB chooses the node by itself
+	s.without(rerouted(routed.stop()))
 	s.within(60*second, "page by MetalLB, layer 2", s.page("172.30.0.101"))
 	s.within(60*second, "page by MetalLB, BGP", s.far(routed4))
 	s.same(before)
