@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -190,12 +192,47 @@ func (s *story) rebalanced(do func()) {
 	})
 }
 
+// A port that no Service has, and an address of the aggregate that none has.
+const unserved, unused = routed4 + ":81", "198.51.100.2:80"
+
+// circles returns an error unless what is for an address that nobody serves goes to and fro between router and node, or does not: where
+// its TTL is over the client hears of it.
+func (s *story) circles(to string, want bool) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(s.Context(), second)
+		defer cancel()
+		c, err := s.Host(lab.FarClient).DialContext(ctx, "tcp", to)
+		if err == nil {
+			_ = c.Close()
+			return errors.New("somebody serves it")
+		}
+		if errors.Is(err, syscall.EHOSTUNREACH) != want {
+			return err
+		}
+		return nil
+	}
+}
+
 // TestBGPKeepConnections: behind routers that spread connections over all nodes, each goes on when nodes are drained and come back.
 func TestBGPKeepConnections(t *testing.T) {
 	s := routed(t, "", "", lab.Routing{BFD: lab.BFD{Interval: 300 * ms, Multiplier: 3}, Graceful: true})
-	s.keeping()
+	s.apply(`---
+apiVersion: fairlead.io/v1beta1
+kind: BGPAdvertisement
+metadata: {name: aggregate}
+spec: {ipAddressPools: [routed], aggregationLength: 30}
+`)
 	all := s.Nodes()
 	s.within(30*second, "announced", s.forwards(routed4+"/32", all...))
+	s.within(30*second, "and the aggregate", s.forwards("198.51.100.0/30", all...))
+	for _, to := range []string{unserved, unused} {
+		s.within(10*second, to+" goes to and fro, and this story proves something", s.circles(to, true))
+	}
+	s.keeping()
+	s.within(30*second, "announced", s.forwards(routed4+"/32", all...))
+	for _, to := range []string{unserved, unused} {
+		s.within(10*second, to+" ends at the node", s.circles(to, false))
+	}
 	s.pings(lab.FarClient, routed4)
 	h := s.hold(lab.FarClient, routed4, 100)
 	s.afterwards("label", "nodes", "--all", corev1.LabelNodeExcludeBalancers+"-")

@@ -16,10 +16,11 @@ type keeping struct {
 	// long is for how long a node that has handed over an address may still have connections of it; 0: nothing is kept.
 	long time.Duration
 	// ping: echo requests for the addresses that this node carries are answered.
-	ping    bool
-	holders map[netip.Addr]*holders
-	to      map[netip.Addr]pass
-	own     map[netip.Addr]bool
+	ping       bool
+	holders    map[netip.Addr]*holders
+	to         map[netip.Addr]pass
+	own        map[netip.Addr]bool
+	aggregates map[netip.Prefix]bool
 	// What settle last made of to: all of it, and when the first of it ends, which is zero if nothing does. It is nil when that has changed.
 	made *announce.Passing
 	ends time.Time
@@ -46,7 +47,7 @@ func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []ann
 	case len(sharers) == 0:
 		delete(k.holders, a)
 		k.drop(a)
-		k.answer(a, false)
+		note(k, k.own, a, false)
 		return
 	}
 	h := k.holders[a]
@@ -59,7 +60,7 @@ func (k *keeping) decide(w *world, nodes []announce.Node, a netip.Addr, of []ann
 	}
 	h.become(announce.Carriers(w.config(), nodes, of, sharers), now.Add(k.long))
 	// With kube-proxy in mode ipvs the kernel has all addresses, and answers; whether conntrack has its connections depends on a sysctl.
-	k.answer(a, k.ping && !w.ipvs && slices.Contains(h.carriers, w.self))
+	note(k, k.own, a, !w.ipvs && slices.Contains(h.carriers, w.self))
 	var p pass
 	if k.long > 0 && !w.ipvs {
 		p = h.pass(w, nodes, a, now)
@@ -79,13 +80,22 @@ func (k *keeping) drop(a netip.Addr) {
 	}
 }
 
-// answer notes whether echo requests for an address are answered.
-func (k *keeping) answer(a netip.Addr, yes bool) {
-	if k.own[a] == yes {
+// announce notes which aggregates this node announces.
+func (k *keeping) announce(routes []announce.Route) {
+	for _, r := range routes {
+		if !r.Prefix.IsSingleIP() {
+			note(k, k.aggregates, r.Prefix, len(r.Peers) > 0)
+		}
+	}
+}
+
+// note notes what is in a set.
+func note[T comparable](k *keeping, set map[T]bool, what T, in bool) {
+	if set[what] == in {
 		return
 	}
-	if k.own[a], k.made = yes, nil; !yes {
-		delete(k.own, a)
+	if set[what], k.made = in, nil; !in {
+		delete(set, what)
 	}
 }
 
@@ -161,6 +171,7 @@ func (k *keeping) settle() {
 	}
 	slices.SortFunc(k.made.Passes, announce.Pass.Compare)
 	k.made.Own = slices.SortedFunc(maps.Keys(k.own), netip.Addr.Compare)
+	k.made.Aggregates = slices.SortedFunc(maps.Keys(k.aggregates), netip.Prefix.Compare)
 }
 
 // expire ends what is over, and reports whether anything was.

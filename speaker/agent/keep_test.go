@@ -150,6 +150,30 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// TestAggregates: a node knows which aggregates it announces.
+func TestAggregates(t *testing.T) {
+	k := newKeeper("node-1", "node-1")
+	route := func(prefix string, peers ...announce.PeerRoute) announce.Route {
+		return announce.Route{Prefix: netip.MustParsePrefix(prefix), Peers: peers}
+	}
+	peer := announce.PeerRoute{Peer: "router"}
+	for i, step := range []struct {
+		routes []announce.Route
+		want   []netip.Prefix
+	}{
+		{nil, nil},
+		{[]announce.Route{route("198.51.100.0/28", peer), route("198.51.100.1/32", peer)}, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}},
+		{[]announce.Route{route("2001:db8:1::1/128", peer)}, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}},
+		{[]announce.Route{route("198.51.100.0/28"), route("2001:db8:1::/124", peer)}, []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/124")}},
+		{[]announce.Route{route("2001:db8:1::/124")}, nil},
+	} {
+		k.announce(step.routes)
+		if got := k.passing().Aggregates; !slices.Equal(got, step.want) {
+			t.Errorf("step %d: %v, want %v", i, got, step.want)
+		}
+	}
+}
+
 // TestRings has an address move between nodes at random, some of which fail. A packet that comes in by any node that
 // carries the address must find the node that knows its connection, within the hops that are allowed.
 func TestRings(t *testing.T) {

@@ -34,7 +34,9 @@ type plan struct {
 
 func newPlan(self string, drain, keep time.Duration, ping bool) *plan {
 	return &plan{
-		keeping: keeping{long: keep, ping: ping, holders: map[netip.Addr]*holders{}, to: map[netip.Addr]pass{}, own: map[netip.Addr]bool{}},
+		keeping: keeping{
+			long: keep, ping: ping, holders: map[netip.Addr]*holders{}, to: map[netip.Addr]pass{}, own: map[netip.Addr]bool{}, aggregates: map[netip.Prefix]bool{},
+		},
 		routing: routing{table: announce.NewRoutes(self), drain: drain},
 		self:    self, of: map[netip.Addr][]announce.Announcement{}, yields: map[netip.Addr]time.Time{},
 	}
@@ -82,6 +84,7 @@ func (p *plan) decide(w *world, nodes []announce.Node, now time.Time) []announce
 		changed[k] = true
 	}
 	p.routes = p.routing.decide(w, nodes, now)
+	p.keeping.announce(p.routes)
 	w.settled()
 	return slices.SortedFunc(maps.Keys(changed), announce.Key.Compare)
 }

@@ -46,8 +46,10 @@ type Passing struct {
 	Passes []Pass
 	// Hops is how many nodes a packet is passed on to at most.
 	Hops int
-	// Own are the addresses whose echo requests (ping) this node answers, sorted.
-	Own []netip.Addr
+	// Own are the addresses by which traffic comes in here, sorted, and Aggregates the prefixes that are announced to routers and are more
+	// than an address, in order. What kube-proxy takes none of ends here: by the default route it would go back to the router.
+	Own        []netip.Addr
+	Aggregates []netip.Prefix
 }
 
 // A Pass says to which node a packet is passed on that belongs to a connection which this node does not know.

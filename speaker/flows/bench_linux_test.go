@@ -100,21 +100,21 @@ func BenchmarkSet(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			passes := make([]announce.Pass, n)
 			s.must(<-s.inside("a", func() error {
-				k := newKernel(config.IPv4)
+				k := newKernel(config.IPv4, true)
 				for b.Loop() {
 					now := time.Now()
 					for i := range passes {
 						passes[i] = announce.Pass{Addr: netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i % 250)}), To: s.address("b"), Until: now.Add(time.Hour)}
 					}
 					c := change{add: passes}
-					if err := k.apply(c, change{}, now); err != nil {
+					if err := k.apply(changes{next: c}, now); err != nil {
 						return err
 					}
 					c = change{}
 					for _, p := range passes {
 						c.remove = append(c.remove, p.Addr)
 					}
-					if err := k.apply(c, change{}, now); err != nil {
+					if err := k.apply(changes{next: c}, now); err != nil {
 						return err
 					}
 				}

@@ -2,6 +2,9 @@
 // connection that this node's kernel does not know are passed on to the node
 // that may, which goes on serving it.
 //
+// What kube-proxy has taken none of ends here as well: by the node's default
+// route it would go to and fro between node and router.
+//
 // It owns two tables of nftables, "ip fairlead" and "ip6 fairlead", each with a
 // map from an address of a Service to the next node. The kernel's conntrack says
 // which connections are known, so nothing is remembered of those. A packet that

@@ -56,17 +56,18 @@ type order struct {
 type kernel interface {
 	// prepare makes the table, with rules for so many hops, and returns what entries it has: the next nodes, and the own addresses.
 	prepare(hops int, now time.Time) (next, own table, err error)
-	// apply makes changes of both, all or nothing.
-	apply(next, own change, now time.Time) error
+	// apply makes changes, all or nothing.
+	apply(c changes, now time.Time) error
 	// remove deletes the table.
 	remove() error
 	// packets counts what was passed on since prepare; false if the table is not there.
 	packets() (uint64, bool)
 }
 
-// New returns a Driver. It calls changed when Observed has changed.
-func New(log logr.Logger, changed func()) *Driver {
-	d := &Driver{log: log, changed: changed, open: newKernel, desired: latest.New[order]()}
+// New returns a Driver, which answers echo requests if ping is set. It calls changed when Observed has changed.
+func New(log logr.Logger, ping bool, changed func()) *Driver {
+	d := &Driver{log: log, changed: changed, desired: latest.New[order]()}
+	d.open = func(f config.Family) kernel { return newKernel(f, ping) }
 	d.observed.Store(&Observed{})
 	return d
 }
@@ -111,6 +112,9 @@ type half struct {
 
 	next, own table
 	left      map[netip.Addr]bool
+	// aggregates are there until then; zero if it is not known what is there.
+	aggregates []netip.Prefix
+	until      time.Time
 	// hops that the table is prepared for; 0 before the first time.
 	hops int
 }
@@ -176,6 +180,11 @@ func converge(halves map[config.Family]*half, want *announce.Passing, now time.T
 				part.Own = append(part.Own, a)
 			}
 		}
+		for _, p := range want.Aggregates {
+			if config.FamilyOf(p.Addr()) == f {
+				part.Aggregates = append(part.Aggregates, p)
+			}
+		}
 		if err := halves[f].converge(&part, now); err != nil {
 			failed = join(failed, err)
 		}
@@ -212,18 +221,23 @@ func (h *half) change(want *announce.Passing, now time.Time) error {
 				h.left[a] = true
 			}
 		}
-		h.next, h.own, h.hops = next, own, want.Hops
+		h.next, h.own, h.hops, h.until = next, own, want.Hops, time.Time{}
 	}
 	h.next.expire(now)
 	h.own.expire(now)
-	next, own := h.next.diff(want.Passes, h.left, now), h.own.diff(leased(want.Own), nil, now)
-	if !next.empty() || !own.empty() {
-		if err := h.kernel.apply(next, own, now); err != nil {
+	c := changes{next: h.next.diff(want.Passes, h.left, now), own: h.own.diff(leased(want.Own), nil, now)}
+	c.aggregates = outermost(want.Aggregates)
+	c.replace = h.until.Before(now.Add(lease/2)) || !slices.Equal(h.aggregates, c.aggregates)
+	if !c.empty() {
+		if err := h.kernel.apply(c, now); err != nil {
 			h.hops = gone
 			return err
 		}
-		h.next.apply(next)
-		h.own.apply(own)
+		h.next.apply(c.next)
+		h.own.apply(c.own)
+		if c.replace {
+			h.aggregates, h.until = c.aggregates, now.Add(lease)
+		}
 	}
 	for _, p := range want.Passes {
 		delete(h.left, p.Addr)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/fairlead-lb/fairlead/config"
@@ -56,16 +57,19 @@ type netfilter struct {
 
 	conn  *nftables.Conn
 	table *nftables.Table
-	// next is a map from an address to the next node, and own a set, as a map from an address to itself.
-	next, own *nftables.Set
+	// ping: echo requests for own addresses are answered.
+	ping bool
+	// next is a map from an address to the next node, and own a set, as a map from an address to itself. aggregates are intervals.
+	next, own, aggregates *nftables.Set
 }
 
-func newKernel(f config.Family) kernel {
+func newKernel(f config.Family, ping bool) kernel {
 	p := protocols[f]
-	k := &netfilter{protocol: p, conn: &nftables.Conn{}, table: &nftables.Table{Family: p.family, Name: name}}
+	k := &netfilter{protocol: p, ping: ping, conn: &nftables.Conn{}, table: &nftables.Table{Family: p.family, Name: name}}
 	// With numbers of their own, which the library would count without a lock.
 	k.next = &nftables.Set{ID: 1, Table: k.table, Name: "next", IsMap: true, HasTimeout: true, KeyType: p.typ, DataType: p.typ}
 	k.own = &nftables.Set{ID: 2, Table: k.table, Name: "own", IsMap: true, HasTimeout: true, KeyType: p.typ, DataType: p.typ}
+	k.aggregates = &nftables.Set{ID: 3, Table: k.table, Name: "aggregates", Interval: true, HasTimeout: true, KeyType: p.typ}
 	return k
 }
 
@@ -76,23 +80,30 @@ func (k *netfilter) chain(name string) *nftables.Chain {
 // prepare makes the table, or takes over the one that is there. Its entries stay, and no packet sees half of it.
 func (k *netfilter) prepare(hops int, now time.Time) (next, own table, err error) {
 	at := nftables.ChainPriority(priority)
-	prerouting := k.chain("prerouting")
+	prerouting, forward := k.chain("prerouting"), k.chain("forward")
 	prerouting.Type, prerouting.Hooknum, prerouting.Priority = nftables.ChainTypeFilter, nftables.ChainHookPrerouting, &at
+	forward.Type, forward.Hooknum, forward.Priority = nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter
 	unknown, pass, stray, echo := k.chain("unknown"), k.chain("pass"), k.chain("stray"), k.chain("echo")
 	k.conn.AddTable(k.table)
-	for _, c := range []*nftables.Chain{prerouting, unknown, pass, stray, echo} {
+	for _, c := range []*nftables.Chain{prerouting, forward, unknown, pass, stray, echo} {
 		k.conn.AddChain(c)
 		k.conn.FlushChain(c)
 	}
-	for _, m := range []*nftables.Set{k.next, k.own} {
+	for _, m := range []*nftables.Set{k.next, k.own, k.aggregates} {
 		if err := k.conn.AddSet(m, nil); err != nil {
 			return nil, nil, err
 		}
 	}
 	rules := map[*nftables.Chain][][]expr.Any{
 		prerouting: {
-			slices.Concat(is(k.icmp), masked(0, 0xff, expr.CmpOpEq, k.request), k.in(k.own), verdict(expr.VerdictGoto, echo.Name)),
 			slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.in(k.next), verdict(expr.VerdictJump, unknown.Name)),
+		},
+		// What kube-proxy has given an endpoint has another destination by now. The rest is for a port or an address that no Service has, or
+		// meets the remains of an earlier connection.
+		forward: {
+			slices.Concat(state(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictReturn, "")),
+			slices.Concat(k.in(k.own), counted, verdict(expr.VerdictDrop, "")),
+			slices.Concat(k.within(k.aggregates), counted, verdict(expr.VerdictDrop, "")),
 		},
 		echo:    k.answering(),
 		unknown: k.telling(pass.Name, stray.Name),
@@ -100,6 +111,10 @@ func (k *netfilter) prepare(hops int, now time.Time) (next, own table, err error
 		stray:   append(k.passing(strayFloor, hops), verdict(expr.VerdictDrop, "")),
 	}
 	rules[pass] = append(rules[pass], k.passing(unknownFloor, hops)...)
+	if k.ping {
+		asked := slices.Concat(is(k.icmp), masked(0, 0xff, expr.CmpOpEq, k.request), k.in(k.own), verdict(expr.VerdictGoto, echo.Name))
+		rules[prerouting] = slices.Insert(rules[prerouting], 0, asked)
+	}
 	for c, all := range rules {
 		for _, r := range all {
 			k.conn.AddRule(&nftables.Rule{Table: k.table, Chain: c, Exprs: r})
@@ -235,6 +250,17 @@ func (k *netfilter) in(m *nftables.Set) []expr.Any {
 	return append(k.lookup(m), &expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: make([]byte, k.length)})
 }
 
+// within matches packets whose destination is in one of the intervals of a set.
+func (k *netfilter) within(s *nftables.Set) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.destination, Len: k.length},
+		&expr.Lookup{SourceRegister: register, SetName: s.Name, SetID: s.ID},
+	}
+}
+
+// counted shows in "nft list table" how many packets a rule has had.
+var counted = []expr.Any{&expr.Counter{}}
+
 // state matches packets by what conntrack makes of them.
 func state(bits uint32) []expr.Any {
 	zero := binaryutil.NativeEndian.PutUint32(0)
@@ -275,9 +301,22 @@ func verdict(kind expr.VerdictKind, chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: kind, Chain: chain}}
 }
 
-func (k *netfilter) apply(next, own change, now time.Time) error {
-	if err := errors.Join(k.add(k.next, next, now), k.add(k.own, own, now)); err != nil {
+func (k *netfilter) apply(c changes, now time.Time) error {
+	if err := errors.Join(k.add(k.next, c.next, now), k.add(k.own, c.own, now)); err != nil {
 		return err
+	}
+	if c.replace {
+		k.conn.FlushSet(k.aggregates)
+		elements := make([]nftables.SetElement, 0, 2*len(c.aggregates))
+		for _, p := range c.aggregates {
+			after := netipx.PrefixLastIP(p).Next()
+			elements = append(elements, nftables.SetElement{Key: p.Addr().AsSlice(), Timeout: lease}, nftables.SetElement{Key: after.AsSlice(), IntervalEnd: true})
+		}
+		for some := range slices.Chunk(elements, batch) {
+			if err := k.conn.SetAddElements(k.aggregates, some); err != nil {
+				return err
+			}
+		}
 	}
 	if err := k.conn.Flush(); err != nil {
 		return k.explain(err)

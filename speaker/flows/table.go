@@ -29,6 +29,26 @@ type change struct {
 
 func (c change) empty() bool { return len(c.remove)+len(c.add) == 0 }
 
+// changes are what is to become of all that the kernel has.
+type changes struct {
+	next, own change
+	// aggregates are in place of those that are there, if replace is set.
+	aggregates []netip.Prefix
+	replace    bool
+}
+
+func (c changes) empty() bool { return c.next.empty() && c.own.empty() && !c.replace }
+
+// outermost leaves out prefixes that are in others: the kernel takes none that overlap. They are in order.
+func outermost(of []netip.Prefix) (out []netip.Prefix) {
+	for _, p := range of {
+		if n := len(out); n == 0 || !out[n-1].Overlaps(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // expire notes what the kernel has removed by itself.
 func (t table) expire(now time.Time) {
 	maps.DeleteFunc(t, func(_ netip.Addr, e entry) bool { return !e.until.After(now) })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -59,12 +60,15 @@ func TestDiff(t *testing.T) {
 
 // fake is a kernel that refuses what the real one does: to remove what is not there, to add what is there, and everything while broken.
 type fake struct {
-	mu     sync.Mutex
-	has    map[netip.Addr]entry
-	own    table
-	hops   int
-	broken error
-	there  bool
+	mu   sync.Mutex
+	has  map[netip.Addr]entry
+	own  table
+	hops int
+	// aggregates are there until then.
+	aggregates []netip.Prefix
+	until      time.Time
+	broken     error
+	there      bool
 }
 
 func (f *fake) expire(now time.Time) {
@@ -85,7 +89,7 @@ func (f *fake) prepare(hops int, now time.Time) (next, own table, err error) {
 	return maps.Clone(f.has), maps.Clone(f.own), nil
 }
 
-func (f *fake) apply(c, own change, now time.Time) error {
+func (f *fake) apply(all changes, now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.broken != nil {
@@ -95,7 +99,7 @@ func (f *fake) apply(c, own change, now time.Time) error {
 		return errors.New("there is no table")
 	}
 	f.expire(now)
-	after := maps.Clone(f.has)
+	after, c := maps.Clone(f.has), all.next
 	for _, a := range c.remove {
 		if _, ok := after[a]; !ok {
 			return fmt.Errorf("there is no %s", a)
@@ -109,14 +113,17 @@ func (f *fake) apply(c, own change, now time.Time) error {
 		after[p.Addr] = entry{p.To, p.Until}
 	}
 	f.has = after
-	f.own.apply(own)
+	f.own.apply(all.own)
+	if all.replace {
+		f.aggregates, f.until = all.aggregates, now.Add(lease)
+	}
 	return nil
 }
 
 func (f *fake) remove() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.there, f.has, f.own = false, map[netip.Addr]entry{}, table{}
+	f.there, f.has, f.own, f.aggregates = false, map[netip.Addr]entry{}, table{}, nil
 	return nil
 }
 
@@ -173,7 +180,13 @@ func TestConverge(t *testing.T) {
 				}
 			}
 			hops := rapid.IntRange(1, 2).Draw(t, "hops")
-			if err := h.converge(&announce.Passing{Passes: want, Hops: hops}, now); err != nil {
+			var aggregates []netip.Prefix
+			for bits := 24; bits <= 28; bits += 4 {
+				if rapid.Bool().Draw(t, "aggregate") {
+					aggregates = append(aggregates, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100}), bits))
+				}
+			}
+			if err := h.converge(&announce.Passing{Passes: want, Hops: hops, Aggregates: aggregates}, now); err != nil {
 				if k.broken == nil {
 					t.Fatal(err)
 				}
@@ -184,6 +197,9 @@ func TestConverge(t *testing.T) {
 					t.Fatalf("there is no table, and this to be done: %v", c)
 				}
 				continue
+			}
+			if got := k.aggregates; !slices.Equal(got, aggregates[:min(1, len(aggregates))]) || len(got) > 0 && k.until.Before(now.Add(lease/2)) {
+				t.Fatalf("aggregates are %v until %s, want %v", got, k.until, aggregates)
 			}
 			k.expire(now)
 			is := maps.Clone(k.has)
@@ -212,7 +228,7 @@ func TestDriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		four, six := &fake{has: table{}}, &fake{has: table{}}
 		var changes atomic.Int64
-		d := New(logr.Discard(), func() { changes.Add(1) })
+		d := New(logr.Discard(), true, func() { changes.Add(1) })
 		d.open = func(f config.Family) kernel { return map[config.Family]kernel{config.IPv4: four, config.IPv6: six}[f] }
 		stop := start(t, d)
 		v4, v6 := announce.Pass{Addr: addr, To: nodeA}, announce.Pass{Addr: addr6, To: netip.MustParseAddr("2001:db8::1")}

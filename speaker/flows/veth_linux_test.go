@@ -11,7 +11,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,11 +20,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/vishvananda/netns"
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
+	"github.com/fairlead-lb/fairlead/internal/netns"
 	"github.com/fairlead-lb/fairlead/speaker/announce"
 )
 
@@ -91,18 +92,7 @@ func (s *segment) run(host, command string) string {
 // inside runs f on a host.
 func (s *segment) inside(host string, f func() error) <-chan error {
 	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked, so that the thread ends with the goroutine
-		ns, err := netns.GetFromName(s.ns(host))
-		if err == nil {
-			defer ns.Close()
-			err = netns.Set(ns)
-		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
+	go func() { done <- netns.Do(netns.Path(s.ns(host)), f) }()
 	return done
 }
 
@@ -226,7 +216,7 @@ func (s *segment) answers(c net.Conn, message, host string) {
 
 // keep runs a driver on a node.
 func (s *segment) keep(host string) {
-	d := New(logr.Discard(), func() {})
+	d := New(logr.Discard(), true, func() {})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := s.inside(host, func() error { return d.Run(ctx) })
 	stop := sync.OnceFunc(func() {
@@ -252,7 +242,7 @@ func (s *segment) pass(host, to string, until time.Time, hops int) {
 func (s *segment) passed(host string) (n uint64) {
 	s.Helper()
 	s.must(<-s.inside(host, func() error {
-		n = New(logr.Discard(), func() {}).Passed()
+		n = New(logr.Discard(), true, func() {}).Passed()
 		return nil
 	}))
 	return n
@@ -439,6 +429,93 @@ func TestPing(t *testing.T) {
 		s.drivers["a"].Set(&announce.Passing{})
 		s.echoes(false)
 	})
+}
+
+// TestNoLoop: what is for an address that this node draws traffic for, and that nobody takes, does not go back to the router. The client
+// is the router here, which sends all of it to node a, and node a sends by its default route what it does not have.
+func TestNoLoop(t *testing.T) {
+	each(t, func(t *testing.T, s *segment) {
+		all, inside, outside := netip.MustParsePrefix("198.51.100.0/28"), netip.MustParseAddr("198.51.100.15"), netip.MustParseAddr("198.51.100.16")
+		routes, counter := "route", "Ip: Forwarding"
+		if v6 := netip.MustParsePrefix("2001:db8:1::/124"); s.v6 {
+			all, inside, outside, routes, counter = v6, netip.MustParseAddr("2001:db8:1::f"), netip.MustParseAddr("2001:db8:1::10"), "-6 route", "Ip6OutForwDatagrams"
+		}
+		for _, host := range []string{"client", "a"} {
+			s.run(host, "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.accept_local=1 net.ipv4.conf.all.rp_filter=0")
+		}
+		s.run("client", fmt.Sprintf("ip %s add %s via %s", routes, netip.PrefixFrom(all.Addr(), all.Bits()-1), s.address("a")))
+		client := netip.MustParseAddr("192.0.2.9")
+		if s.v6 {
+			client = netip.MustParseAddr("2001:db8::9")
+		}
+		s.run("a", fmt.Sprintf("ip %s add default via %s", routes, client))
+		loops := func(to netip.Addr) bool {
+			s.Helper()
+			before := s.forwarded("client", counter)
+			for _, network := range []string{"udp", "tcp"} {
+				<-s.inside("client", func() error {
+					d := net.Dialer{Timeout: 100 * time.Millisecond}
+					c, err := d.Dial(network, netip.AddrPortFrom(to, 80).String())
+					if err != nil {
+						return err
+					}
+					defer c.Close()
+					_, err = c.Write([]byte("x"))
+					return err
+				})
+			}
+			return s.forwarded("client", counter) > before
+		}
+		for _, step := range []struct {
+			reason    string
+			want      announce.Passing
+			in, loops bool
+		}{
+			{"nothing is announced, and this test proves something", announce.Passing{}, true, true},
+			{"an unused address of an aggregate", announce.Passing{Aggregates: []netip.Prefix{all}}, true, false},
+			{"beyond it", announce.Passing{Aggregates: []netip.Prefix{all}}, false, true},
+			{"one in another", announce.Passing{Aggregates: []netip.Prefix{all, netip.PrefixFrom(all.Addr(), all.Bits()+1)}}, true, false},
+			{"only a part is left", announce.Passing{Aggregates: []netip.Prefix{netip.PrefixFrom(all.Addr(), all.Bits()+1)}}, true, true},
+			{"a port that no Service has", announce.Passing{Own: []netip.Addr{inside}}, true, false},
+			{"another address", announce.Passing{Own: []netip.Addr{inside}}, false, true},
+			{"announced no more", announce.Passing{}, true, true},
+		} {
+			to := outside
+			if step.in {
+				to = inside
+			}
+			s.drivers["a"].Set(&step.want)
+			for end := time.Now().Add(5 * time.Second); loops(to) != step.loops; { // Set does not wait for this
+				if o := s.drivers["a"].Observed(); time.Now().After(end) || o.Error != nil {
+					t.Fatalf("%s: still not so after 5 s: loops is %t (%v)", step.reason, step.loops, o.Error)
+				}
+			}
+		}
+	})
+}
+
+// forwarded counts the packets that a host has forwarded.
+func (s *segment) forwarded(host, counter string) int {
+	s.Helper()
+	if s.v6 {
+		for line := range strings.Lines(s.run(host, "cat /proc/net/snmp6")) {
+			if f := strings.Fields(line); f[0] == counter {
+				n, err := strconv.Atoi(f[1])
+				s.must(err)
+				return n
+			}
+		}
+	}
+	lines := strings.Split(s.run(host, "cat /proc/net/snmp"), "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, counter) {
+			n, err := strconv.Atoi(strings.Fields(lines[i+1])[slices.Index(strings.Fields(line), "ForwDatagrams")])
+			s.must(err)
+			return n
+		}
+	}
+	s.Fatalf("%s does not count %s", host, counter)
+	return 0
 }
 
 // echoes waits until echo requests are answered, or are not any more.

@@ -154,7 +154,7 @@ func (s *speaker) wire() error {
 	s.bgp = bgp.New(bgp.Options{Log: s.log.WithName("bgp"), Changed: s.detect})
 	s.bfd = bfd.New(bfd.Options{Log: s.log.WithName("bfd"), Changed: s.detected})
 	if s.KeepConnections > 0 || s.AnswerPing {
-		s.flows = flows.New(s.log.WithName("flows"), s.report)
+		s.flows = flows.New(s.log.WithName("flows"), s.AnswerPing, s.report)
 	}
 	s.talking, s.routing, s.detecting = newPart(s.gossip.Run), newPart(s.bgp.Run), newPart(s.bfd.Run)
 	s.agent = agent.New(agent.Options{
