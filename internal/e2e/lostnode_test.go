@@ -75,7 +75,7 @@ func TestLostNode(t *testing.T) {
 			}
 			s.tells("web", "node "+node+" is lost")
 			if tc.name == "Announcer" {
-				s.within(5*second, "its history says so", func() error {
+				s.within(10*second, "its history says so", func() error {
 					history := s.service("web").Annotations[kube.AnnotationHistory]
 					if !strings.Contains(history, "moved from "+node+" to ") || !strings.Contains(history, "the node is lost") {
 						return errors.New(history)
