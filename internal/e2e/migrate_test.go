@@ -236,7 +236,7 @@ func TestMigrateMetalLB(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("the way back ends with %d", status)
 	}
-	s.handedOver(pages.stop()) // MetalLB chooses the node by itself
+	s.without(rerouted(pages.stop())) // MetalLB chooses the node by itself
 	s.without(rerouted(routed.stop()))
 	s.within(60*second, "page by MetalLB, layer 2", s.page("172.30.0.101"))
 	s.within(60*second, "page by MetalLB, BGP", s.far(routed4))
