@@ -20,12 +20,25 @@ import (
 	"github.com/fairlead-lb/fairlead/internal/measure"
 )
 
+// adding gives a workload more arguments, and NET_ADMIN if it needs it, until the story ends; whatever happens to it meanwhile.
+func (s *story) adding(workload string, netAdmin bool, args ...string) {
+	s.Helper()
+	before := s.globally("-n", lab.Namespace, "get", workload, "-o", "jsonpath={.spec.template}")
+	s.afterwards("-n", lab.Namespace, "rollout", "status", workload, "--timeout=90s")
+	s.afterwards("-n", lab.Namespace, "patch", workload, "--type=json", "-p", `[{"op": "replace", "path": "/spec/template", "value": `+before+`}]`)
+	s.must(s.Add(s.Context(), workload, netAdmin, args...))
+}
+
 // keeping has the speakers keep connections and answer pings, as the components of these names do, until the story ends.
 func (s *story) keeping() {
 	s.Helper()
-	s.afterwards("-n", lab.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s")
-	s.afterwards("-n", lab.Namespace, "rollout", "undo", "daemonset/speaker")
-	s.must(s.Add(s.Context(), "daemonset/speaker", true, "--keep-connections-for=1h", "--answer-ping", "--yield-cordoned"))
+	s.Cleanup(func() { // what they leave is no other story's
+		for _, node := range s.Nodes() {
+			const tables = "add table ip fairlead; delete table ip fairlead; add table ip6 fairlead; delete table ip6 fairlead"
+			s.check(s.Host(node).Command(context.Background(), "nft", tables).Run())
+		}
+	})
+	s.adding("daemonset/speaker", true, "--keep-connections-for=1h", "--answer-ping", "--yield-cordoned")
 	s.within(10*second, "the speakers say so", func() error {
 		var all v1beta1.SpeakerStatusList
 		s.must(s.api.List(s.Context(), &all))
@@ -137,8 +150,7 @@ func TestKeepConnections(t *testing.T) {
 	})
 	s.Run("RebalancedByController", func(t *testing.T) {
 		s := s.in(t)
-		s.afterwards("-n", lab.Namespace, "rollout", "undo", "deployment/controller")
-		s.must(s.Add(t.Context(), "deployment/controller", false, "--rebalance-after=15s"))
+		s.adding("deployment/controller", false, "--rebalance-after=15s")
 		s.rebalanced(func() {})
 	})
 }
