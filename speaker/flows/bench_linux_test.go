@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,17 +24,7 @@ func BenchmarkPacket(b *testing.B) {
 	for _, stop := range s.stop {
 		stop()
 	}
-	tracked := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "tracked"}
-	for _, host := range nodes {
-		s.must(<-s.inside(host, func() error {
-			c := &nftables.Conn{}
-			at := nftables.ChainPriority(0)
-			c.AddTable(tracked)
-			chain := c.AddChain(&nftables.Chain{Table: tracked, Name: "in", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: &at})
-			c.AddRule(&nftables.Rule{Table: tracked, Chain: chain, Exprs: append(state(expr.CtStateBitINVALID), verdict(expr.VerdictDrop, "")...)})
-			return c.Flush()
-		}))
-	}
+	s.track()
 	many := make([]announce.Pass, 3000)
 	for i := range many {
 		many[i] = announce.Pass{Addr: netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i % 250)}), To: s.address("b"), Until: time.Now().Add(time.Hour)}
@@ -67,6 +58,72 @@ func BenchmarkPacket(b *testing.B) {
 			packet := make([]byte, 200)
 			if packet[0] = 0x40; tc.port == idle {
 				s.answers(c, "1", "a") // one answer, and the kernel knows the connection
+			}
+			for b.Loop() {
+				_, _ = c.Write(packet)
+			}
+		})
+	}
+}
+
+// track has the nodes' kernels track connections, as kube-proxy does.
+func (s *segment) track() {
+	s.Helper()
+	tracked := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "tracked"}
+	for _, host := range nodes {
+		s.must(<-s.inside(host, func() error {
+			c := &nftables.Conn{}
+			at := nftables.ChainPriority(0)
+			c.AddTable(tracked)
+			chain := c.AddChain(&nftables.Chain{Table: tracked, Name: "in", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: &at})
+			c.AddRule(&nftables.Rule{Table: tracked, Chain: chain, Exprs: append(state(expr.CtStateBitINVALID), verdict(expr.VerdictDrop, "")...)})
+			return c.Flush()
+		}))
+	}
+}
+
+// BenchmarkForwarded sends datagrams of one connection through a node to another one, as packets for pods go: without a table of ours, and
+// with 3,000 own addresses and 30 aggregates. Without an answer the connection stays new, and each packet is looked up.
+func BenchmarkForwarded(b *testing.B) {
+	s := newSegment(b, false)
+	for _, stop := range s.stop {
+		stop()
+	}
+	s.track()
+	s.run("a", "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0")
+	s.run("a", "ip addr flush dev lo")
+	s.run("a", fmt.Sprintf("ip route add %s via %s", addr, s.address("b")))
+	s.move("a")
+	want := announce.Passing{}
+	for i := range 3000 {
+		want.Own = append(want.Own, netip.AddrFrom4([4]byte{198, 51, byte(i / 250), byte(i % 250)}))
+	}
+	for i := range 30 {
+		want.Aggregates = append(want.Aggregates, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 28))
+	}
+	for _, tc := range []struct {
+		name            string
+		table, answered bool
+	}{{"NoTable", false, true}, {"Answered", true, true}, {"NoTableUnanswered", false, false}, {"Unanswered", true, false}} {
+		b.Run(tc.name, func(b *testing.B) {
+			s := *s
+			s.TB = b
+			if tc.table {
+				s.keep("a")
+				s.drivers["a"].Set(&want)
+				for !strings.Contains(s.run("a", "nft list set ip fairlead aggregates"), "10.0.29.0/28") {
+					time.Sleep(10 * time.Millisecond)
+				}
+				defer func() {
+					s.drivers["a"].Set(&announce.Passing{})
+					s.stop["a"]()
+				}()
+			}
+			s.idle("b")
+			c := s.dial("udp", idle)
+			packet := make([]byte, 200)
+			if tc.answered {
+				s.answers(c, "1", "b")
 			}
 			for b.Loop() {
 				_, _ = c.Write(packet)
