@@ -23,7 +23,7 @@ func served(t *testing.T, on *cluster, replicas int, ad, spec string) (s *story,
 	s = tell(t, on)
 	s.apply(pool("main", "172.30.0.100-172.30.0.108") + advertised(ad) + web(replicas) + service("web", "", spec))
 	s.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
-	s.within(10*second, "address", s.shows("web", "172.30.0.100"))
+	s.within(5*second, "address", s.shows("web", "172.30.0.100"))
 	node = s.announcer("web")
 	s.served("172.30.0.100")
 	return s, node
@@ -96,7 +96,7 @@ func TestExcludeLabel(t *testing.T) {
 	for _, n := range s.Nodes() {
 		s.kubectl("label", "--overwrite", "node", n, "node.kubernetes.io/exclude-from-external-load-balancers=")
 	}
-	s.within(10*second, "nobody is left", s.says("web", v1beta1.ServiceConditionAnnounced, "NoNode",
+	s.within(5*second, "nobody is left", s.says("web", v1beta1.ServiceConditionAnnounced, "NoNode",
 		"172.30.0.100 by nobody: no node can announce: 3 labelled node.kubernetes.io/exclude-from-external-load-balancers"))
 	s.tells("web", "announceFailed")
 	for _, n := range s.Nodes() {
@@ -147,7 +147,7 @@ func TestRestarts(t *testing.T) {
 	for i := range 5 {
 		s.apply(service(fmt.Sprintf("extra-%d", i), "", ""))
 	}
-	s.within(10*second, "addresses", func() error {
+	s.within(5*second, "addresses", func() error {
 		if n := len(s.addresses()); n != 6 {
 			return fmt.Errorf("%d addresses", n)
 		}
@@ -304,7 +304,7 @@ func TestNodeSelection(t *testing.T) {
 	}
 	p := s.probe("172.30.0.100", 20*ms)
 	s.apply(advertised(`preferredNodeSelectors: [{weight: 10, preference: {matchLabels: {kubernetes.io/hostname: node-3}}}]`))
-	s.within(10*second, "preferred", func() error {
+	s.within(5*second, "preferred", func() error {
 		if got := s.announcer("web"); got != "node-3" {
 			return fmt.Errorf("announced by %s", got)
 		}
@@ -312,7 +312,7 @@ func TestNodeSelection(t *testing.T) {
 	})
 	s.handedOver(p.stop())
 	s.kubectl("delete", "l2advertisement", "all")
-	s.within(10*second, "the frequent mistake", s.says("web", v1beta1.ServiceConditionAnnounced, "NoAdvertisement", "no L2Advertisement or BGPAdvertisement is for pool main and this Service"))
+	s.within(5*second, "the frequent mistake", s.says("web", v1beta1.ServiceConditionAnnounced, "NoAdvertisement", "no L2Advertisement or BGPAdvertisement is for pool main and this Service"))
 }
 
 // killFairlead kills every process of Fairlead without warning.

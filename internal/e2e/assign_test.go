@@ -27,7 +27,7 @@ func TestFirstAddress(t *testing.T) {
 	if from := svc.Annotations["fairlead.io/allocated-from"]; from != s.own("172.30.0.100=main") {
 		t.Errorf("allocated from %q, want main", from)
 	}
-	s.within(10*second, "condition", s.assigned("web", "Assigned", "172.30.0.100 from pool main"))
+	s.within(0+second, "condition", s.assigned("web", "Assigned", "172.30.0.100 from pool main"))
 	if got := s.answerers("172.30.0.100"); len(got) != 1 || got[0] != node {
 		t.Errorf("%v answer ARP, want %s alone", got, node)
 	}
@@ -36,7 +36,7 @@ func TestFirstAddress(t *testing.T) {
 	if out := s.events("web"); strings.Contains(out, "Warning") || strings.Count(out, "nodeAssigned") != 1 || strings.Count(out, "IPAllocated") != 1 {
 		t.Errorf("a healthy Service has events to worry about, or the same twice:\n%s", out)
 	}
-	s.within(10*second, "pool status", func() error {
+	s.within(5*second, "pool status", func() error {
 		var p v1beta1.IPAddressPool
 		s.must(s.api.Get(t.Context(), client.ObjectKey{Name: "main"}, &p))
 		if p.Status.AssignedIPv4 != 1 || p.Status.AvailableIPv4 != 8 || p.Status.TotalIPv4 != 9 {
@@ -55,14 +55,14 @@ func TestTwoPools(t *testing.T) {
 		pool("closed", "172.30.0.108", "  serviceAllocation: {namespaces: [elsewhere]}"))
 	s.apply(service("a", "", "") + service("b", `fairlead.io/pool: plain`, "") + service("c", `metallb.io/address-pool: special`, "") +
 		service("d", `fairlead.io/ips: 172.30.0.107`, "") + service("e", `fairlead.io/pool: closed`, "") + service("f", "", "loadBalancerClass: fairlead.io/lb"))
-	s.within(10*second, "named pool", s.shows("b", "172.30.0.102"))
-	s.within(10*second, "pool on request", s.shows("c", "172.30.0.106"))
-	s.within(10*second, "address on request", s.shows("d", "172.30.0.107"))
-	s.within(10*second, "pool that does not admit", s.assigned("e", "NotAdmitted", "pool closed does not admit this Service"))
-	s.within(10*second, "preferred pool", s.assigned("a", "Assigned", "from pool gold"))
-	s.within(10*second, "preferred pool", s.assigned("f", "Assigned", "from pool gold"))
+	s.within(5*second, "named pool", s.shows("b", "172.30.0.102"))
+	s.within(5*second, "pool on request", s.shows("c", "172.30.0.106"))
+	s.within(5*second, "address on request", s.shows("d", "172.30.0.107"))
+	s.within(5*second, "pool that does not admit", s.assigned("e", "NotAdmitted", "pool closed does not admit this Service"))
+	s.within(5*second, "preferred pool", s.assigned("a", "Assigned", "from pool gold"))
+	s.within(5*second, "preferred pool", s.assigned("f", "Assigned", "from pool gold"))
 	s.apply(service("g", "", ""))
-	s.within(10*second, "spill over", s.shows("g", "172.30.0.103"))
+	s.within(5*second, "spill over", s.shows("g", "172.30.0.103"))
 }
 
 // A pool is edited: who may stay stays, who must go is told, who waits is served.
@@ -72,7 +72,7 @@ func TestPoolEdited(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		s.apply(service(name, "", ""))
 		if name != "c" {
-			s.within(10*second, "address", func() error {
+			s.within(5*second, "address", func() error {
 				if len(s.service(name).Status.LoadBalancer.Ingress) == 0 {
 					return errors.New("none")
 				}
@@ -80,28 +80,28 @@ func TestPoolEdited(t *testing.T) {
 			})
 		}
 	}
-	s.within(10*second, "full pool", s.assigned("c", "PoolExhausted", "in use (pool main)"))
+	s.within(5*second, "full pool", s.assigned("c", "PoolExhausted", "in use (pool main)"))
 	s.tells("c", "AllocationFailed")
 
 	s.apply(pool("main", "172.30.0.100-172.30.0.102"))
-	s.within(10*second, "one more address", s.shows("c", "172.30.0.102"))
+	s.within(5*second, "one more address", s.shows("c", "172.30.0.102"))
 
 	s.apply(pool("main", "172.30.0.101-172.30.0.108", "  serviceAllocation: {namespaces: [elsewhere]}"))
-	s.within(10*second, "reason", s.assigned("a", "NoPool", "belongs to no pool any more, and there is no other to give"))
+	s.within(5*second, "reason", s.assigned("a", "NoPool", "belongs to no pool any more, and there is no other to give"))
 	s.stays(second, "an address that left the pool is kept as long as there is no other", s.shows("a", "172.30.0.100"))
 	s.stays(second, "who may keep its address keeps it", s.shows("b", "172.30.0.101"))
 	s.stays(second, "who may keep its address keeps it", s.shows("c", "172.30.0.102"))
 
 	s.kubectl("delete", "ipaddresspool", "main")
-	s.within(10*second, "reason", s.assigned("b", "NoPool", "belongs to no pool any more"))
+	s.within(5*second, "reason", s.assigned("b", "NoPool", "belongs to no pool any more"))
 	s.stays(second, "nothing is taken because a pool is gone", s.shows("b", "172.30.0.101"))
 	s.apply(pool("other", "172.30.0.102-172.30.0.108"))
-	s.within(10*second, "another address", s.assigned("a", "Assigned", "from pool other"))
+	s.within(5*second, "another address", s.assigned("a", "Assigned", "from pool other"))
 	s.tells("a", "Released IP 172.30.0.100")
 	s.stays(second, "the pool may be made again", s.shows("b", "172.30.0.101"))
 	s.stays(second, "who may keep its address keeps it", s.shows("c", "172.30.0.102"))
 	s.within(40*second, "the pool is gone for good", s.assigned("b", "Assigned", "from pool other"))
-	s.within(10*second, "all are served", func() error {
+	s.within(5*second, "all are served", func() error {
 		seen := map[string]bool{}
 		for _, name := range []string{"a", "b", "c"} {
 			for _, in := range s.service(name).Status.LoadBalancer.Ingress {
@@ -120,19 +120,19 @@ func TestPoolEdited(t *testing.T) {
 func TestReuse(t *testing.T) {
 	s := tell(t, shared)
 	s.apply(pool("main", "172.30.0.100") + service("a", "", ""))
-	s.within(10*second, "address", s.shows("a", "172.30.0.100"))
+	s.within(5*second, "address", s.shows("a", "172.30.0.100"))
 	s.apply(service("b", "", ""))
-	s.within(10*second, "full", s.assigned("b", "PoolExhausted", ""))
+	s.within(5*second, "full", s.assigned("b", "PoolExhausted", ""))
 	s.apply(service("c", "", ""))
-	s.within(10*second, "full", s.assigned("c", "PoolExhausted", ""))
+	s.within(5*second, "full", s.assigned("c", "PoolExhausted", ""))
 
 	s.kubectl("delete", "service", "a")
-	s.within(10*second, "the longest waiting is served", s.shows("b", "172.30.0.100"))
+	s.within(2*second, "the longest waiting is served", s.shows("b", "172.30.0.100"))
 	s.stays(second, "nobody else is", s.shows("c"))
 
 	s.kubectl("patch", "service", "b", "-p", `{"spec":{"type":"ClusterIP"}}`)
-	s.within(10*second, "the next is served", s.shows("c", "172.30.0.100"))
-	s.within(10*second, "nothing of ours is left", func() error {
+	s.within(2*second, "the next is served", s.shows("c", "172.30.0.100"))
+	s.within(2*second, "nothing of ours is left", func() error {
 		b := s.service("b")
 		if len(b.Status.Conditions)+len(b.Status.LoadBalancer.Ingress) > 0 || b.Annotations["fairlead.io/allocated-from"] != "" {
 			return fmt.Errorf("%v %+v", b.Annotations, b.Status)
@@ -146,12 +146,12 @@ func TestDualStack(t *testing.T) {
 	s := tell(t, shared)
 	s.apply(pool("four", "172.30.0.100-172.30.0.108"))
 	s.apply(service("prefer", "", "ipFamilyPolicy: PreferDualStack") + service("require", "", "ipFamilyPolicy: RequireDualStack"))
-	s.within(10*second, "one family is better than none", s.shows("prefer", "172.30.0.100"))
-	s.within(10*second, "half is not enough", s.assigned("require", "NoPool", "no pool offers this Service an IPv6 address"))
+	s.within(5*second, "one family is better than none", s.shows("prefer", "172.30.0.100"))
+	s.within(5*second, "half is not enough", s.assigned("require", "NoPool", "no pool offers this Service an IPv6 address"))
 	s.stays(second, "half is not enough", s.shows("require"))
 
 	s.apply(pool("six", `"fd30::100:0/112"`))
-	s.within(10*second, "the other family joins", func() error {
+	s.within(5*second, "the other family joins", func() error {
 		prefer, require := s.service("prefer").Status.LoadBalancer.Ingress, s.service("require").Status.LoadBalancer.Ingress
 		if len(prefer) != 2 || len(require) != 2 || prefer[0].IP != s.own("172.30.0.100") {
 			return fmt.Errorf("%v and %v", prefer, require)
@@ -159,14 +159,14 @@ func TestDualStack(t *testing.T) {
 		return nil
 	})
 	s.kubectl("patch", "service", "prefer", "-p", `{"spec":{"ipFamilyPolicy":"SingleStack"}}`)
-	s.within(10*second, "a family leaves", s.shows("prefer", "172.30.0.100"))
+	s.within(5*second, "a family leaves", s.shows("prefer", "172.30.0.100"))
 }
 
 // Garbage changes nothing for the others, and is told of where it is.
 func TestGarbage(t *testing.T) {
 	s := tell(t, shared)
 	s.apply(pool("main", "172.30.0.100-172.30.0.107") + advertised("") + web(2) + service("web", "", ""))
-	s.within(10*second, "address", s.shows("web", "172.30.0.100"))
+	s.within(5*second, "address", s.shows("web", "172.30.0.100"))
 	s.announcer("web")
 	s.served("172.30.0.100")
 	p := s.probe("172.30.0.100", 50*ms)
@@ -200,7 +200,7 @@ func TestGarbage(t *testing.T) {
 		"ipaddresspool/main":      "True Accepted",
 		"l2advertisement/all":     "True Accepted",
 	} {
-		s.within(10*second, object, func() error {
+		s.within(5*second, object, func() error {
 			got := s.kubectl("get", object, "-o", `jsonpath={.status.conditions[0].status} {.status.conditions[0].reason} {.status.conditions[0].message}`)
 			if want := s.own(want); !strings.HasPrefix(got, want) {
 				return fmt.Errorf("%q, want %q", got, want)
@@ -211,7 +211,7 @@ func TestGarbage(t *testing.T) {
 
 	// An edit that passes the API server and cannot be read leaves what was accepted active.
 	s.apply(advertised(`nodeSelectors: [{matchExpressions: [{key: a b, operator: Exists}]}]`))
-	s.within(10*second, "the edit is refused", func() error {
+	s.within(5*second, "the edit is refused", func() error {
 		got := s.kubectl("get", "l2advertisement/all", "-o", `jsonpath={.status.conditions[0].reason} {.status.conditions[0].message}`)
 		if !strings.HasPrefix(got, "InvalidSelector") || !strings.Contains(got, "stays active") {
 			return errors.New(got)
@@ -234,11 +234,11 @@ func TestGarbage(t *testing.T) {
 		"claim":      {`fairlead.io/claim: x`, "ClaimNotFound", "no IPClaim is called x in namespace garbage"},
 	} {
 		s.apply(service(name, tc.annotation, ""))
-		s.within(10*second, name, s.assigned(name, tc.reason, tc.text))
+		s.within(5*second, name, s.assigned(name, tc.reason, tc.text))
 		s.tells(name, tc.reason+": ")
 	}
 	s.kubectl("annotate", "service", "web", "fairlead.io/ips=nonsense")
-	s.within(10*second, "a typo costs nothing that is held", s.assigned("web", "InvalidRequest", "nonsense"))
+	s.within(5*second, "a typo costs nothing that is held", s.assigned("web", "InvalidRequest", "nonsense"))
 	s.stays(2*second, "a typo costs nothing that is held", s.shows("web", "172.30.0.100"))
 	s.without(p.stop())
 }
@@ -247,13 +247,13 @@ func TestGarbage(t *testing.T) {
 func TestForeignAddress(t *testing.T) {
 	s := tell(t, shared)
 	s.apply(service("web", "", ""))
-	s.within(10*second, "nothing to give", s.assigned("web", "NoPool", "there is no IPAddressPool"))
+	s.within(5*second, "nothing to give", s.assigned("web", "NoPool", "there is no IPAddressPool"))
 	s.kubectl("patch", "service", "web", "--subresource=status", "-p", s.own(`{"status":{"loadBalancer":{"ingress":[{"ip":"172.30.0.105"}]}}}`))
-	s.within(10*second, "somebody else's", s.assigned("web", "ForeignAddress", "172.30.0.105 was assigned by somebody else"))
+	s.within(5*second, "somebody else's", s.assigned("web", "ForeignAddress", "172.30.0.105 was assigned by somebody else"))
 	s.apply(pool("elsewhere", "192.0.2.0/24"))
 	s.stays(second, "somebody else's", s.shows("web", "172.30.0.105"))
 	s.apply(pool("main", "172.30.0.100-172.30.0.108"))
-	s.within(10*second, "adopted as it stands", s.assigned("web", "Assigned", "172.30.0.105 from pool main"))
+	s.within(5*second, "adopted as it stands", s.assigned("web", "Assigned", "172.30.0.105 from pool main"))
 	s.stays(second, "adopted as it stands", s.shows("web", "172.30.0.105"))
 
 	s.apply(service("other", "", "loadBalancerClass: example.com/other"))
@@ -274,7 +274,7 @@ func TestDescribe(t *testing.T) {
 	s.apply(service("early", "", ""))
 	s.tells("early", "NoPool: there is no IPAddressPool")
 	s.apply(pool("main", "172.30.0.100") + advertised("") + web(1))
-	s.within(10*second, "served at once", s.shows("early", "172.30.0.100"))
+	s.within(5*second, "served at once", s.shows("early", "172.30.0.100"))
 	s.apply(service("late", "", "") + service("typo", `fairlead.io/ips: 172.30.0`, "") + service("other", "", "loadBalancerClass: fairlead.io/l2"))
 	s.announcer("early")
 	for name, want := range map[string][]string{

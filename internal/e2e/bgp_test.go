@@ -307,7 +307,7 @@ func (s *story) fetchingFar(do func()) measure.Attempts {
 // replaced leaves out what BIRD is to blame for. It replaces a route by taking it out of the kernel and putting it in again: a page in a
 // hundred may find none meanwhile, and says so. FRR, whose routes are watched, replaces them in one step.
 func replaced(pages measure.Attempts) measure.Attempts {
-	between := 1 + len(pages)/100
+	between := max(1, len(pages)/100)
 	return slices.DeleteFunc(pages, func(a measure.Attempt) bool {
 		if !errors.Is(a.Err, syscall.EHOSTUNREACH) {
 			return false
@@ -356,7 +356,7 @@ func TestBGPPlanned(t *testing.T) {
 		s.afterwards("label", "node", "node-1", label+"-")
 		s.without(rerouted(s.fetchingFar(func() {
 			s.kubectl("label", "node", "node-1", label+"=")
-			s.within(10*second, "routers are told first", func() error {
+			s.within(5*second, "routers are told first", func() error {
 				paths, err := s.Paths(t.Context(), lab.Router1, prefix)
 				told := slices.ContainsFunc(paths, func(p router.Path) bool { return slices.Contains(p.Communities, router.GracefulShutdown) })
 				if err == nil && !told {
@@ -364,7 +364,7 @@ func TestBGPPlanned(t *testing.T) {
 				}
 				return err
 			})
-			s.within(10*second, "they send to others", s.forwards(routed4+"/32", "node-2", "node-3"))
+			s.within(5*second, "they send to others", s.forwards(routed4+"/32", "node-2", "node-3"))
 			s.within(20*second, "then it is withdrawn", s.paths(routed4+"/32", func(p router.Path) error {
 				if p.NextHop == lab.NodeAddrs(1).V4 {
 					return errors.New("it is still there")
@@ -444,7 +444,7 @@ func TestBGPCable(t *testing.T) {
 	}
 	t.Cleanup(replug)
 	pulled := time.Now()
-	s.within(10*second, "routers let go of the node", s.forwards(routed4+"/32", "node-2", "node-3"))
+	s.within(5*second, "routers let go of the node", s.forwards(routed4+"/32", "node-2", "node-3"))
 	t.Logf("the routers let go of the node after %s", time.Since(pulled))
 	s.within(10*second, "page", s.far(routed4)) // one of three still goes to the node's pod
 	replug()

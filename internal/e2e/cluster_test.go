@@ -410,7 +410,7 @@ func (s *story) events(name string) string {
 // tells waits until an event of a Service is told.
 func (s *story) tells(name, text string) {
 	s.Helper()
-	s.within(10*second, "event", func() error {
+	s.within(5*second, "event", func() error {
 		if out := s.events(name); !strings.Contains(out, s.own(text)) {
 			return fmt.Errorf("no %q in\n%s", text, out)
 		}

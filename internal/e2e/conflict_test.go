@@ -44,7 +44,7 @@ func (s *story) conflictingHost(address string) (mac string) {
 func TestConflictingHost(t *testing.T) {
 	s, _ := served(t, shared, 2, "", "")
 	mac := s.conflictingHost("172.30.0.100")
-	s.within(10*second, "condition", func() error {
+	s.within(5*second, "condition", func() error {
 		c := meta.FindStatusCondition(s.service("web").Status.Conditions, v1beta1.ServiceConditionAddressConflict)
 		if c == nil || c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, mac) {
 			return fmt.Errorf("condition is %+v, want it true and to name %s", c, mac)

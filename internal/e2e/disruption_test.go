@@ -208,7 +208,7 @@ func (s *story) settled() {
 	for _, a := range s.both() {
 		s.served(a)
 	}
-	s.within(10*second, "one node answers", s.heldByOne)
+	s.within(5*second, "one node answers", s.heldByOne)
 	time.Sleep(second)
 }
 

@@ -81,7 +81,6 @@ func (s *story) leaves(limit time.Duration, node string) {
 // cutGossip drops what the speaker of a node says to the others, and they to it, until restore is called.
 func (s *story) cutGossip(node string) (restore func()) {
 	s.Helper()
-	host := s.Host(node)
 	var rules strings.Builder
 	rules.WriteString("add table inet partition\n")
 	for _, hook := range []string{"input", "output"} {
@@ -92,16 +91,19 @@ func (s *story) cutGossip(node string) (restore func()) {
 			}
 		}
 	}
-	nft := func(text string) {
-		cmd := host.Command(context.Background(), "nft", "-f", "-")
-		cmd.Stdin = strings.NewReader(text)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			s.Fatalf("nft: %v\n%s", err, out)
-		}
+	s.nft(node, rules.String())
+	s.Cleanup(func() { s.nft(node, "add table inet partition; delete table inet partition") })
+	return func() { s.nft(node, "delete table inet partition") }
+}
+
+// nft changes the rules of a node. It may be called when the test has ended.
+func (s *story) nft(node, commands string) {
+	s.Helper()
+	cmd := s.Host(node).Command(context.Background(), "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(commands + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.Fatalf("nft on %s: %v\n%s", node, err, out)
 	}
-	nft(rules.String())
-	s.Cleanup(func() { nft("add table inet partition\ndelete table inet partition\n") })
-	return func() { nft("delete table inet partition\n") }
 }
 
 // No speaker hears another for longer than one may be away, though all nodes go on. Nothing moves, neither then nor when they hear each

@@ -34,8 +34,7 @@ func (s *story) keeping() {
 	s.Helper()
 	s.Cleanup(func() { // what they leave is no other story's
 		for _, node := range s.Nodes() {
-			const tables = "add table ip fairlead; delete table ip fairlead; add table ip6 fairlead; delete table ip6 fairlead"
-			s.check(s.Host(node).Command(context.Background(), "nft", tables).Run())
+			s.nft(node, "add table ip fairlead; delete table ip fairlead; add table ip6 fairlead; delete table ip6 fairlead")
 		}
 	})
 	s.adding("daemonset/speaker", true, "--keep-connections-for=1h", "--answer-ping", "--yield-cordoned")

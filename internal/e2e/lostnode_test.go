@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,7 +74,7 @@ func TestLostNode(t *testing.T) {
 			}
 			s.tells("web", "node "+node+" is lost")
 			if tc.name == "Announcer" {
-				s.within(10*second, "its history says so", func() error {
+				s.within(5*second, "its history says so", func() error {
 					history := s.service("web").Annotations[kube.AnnotationHistory]
 					if !strings.Contains(history, "moved from "+node+" to ") || !strings.Contains(history, "the node is lost") {
 						return errors.New(history)
@@ -168,14 +167,9 @@ func TestWrongAlarm(t *testing.T) {
 	s.within(60*second, "a pod on each node", s.allReady)
 	const node = "node-3"
 	others := lab.NodeAddrs(1).V4.String() + ", " + lab.NodeAddrs(2).V4.String()
-	nft := func(args string) {
-		if out, err := s.Host(node).Command(context.Background(), "nft", args).CombinedOutput(); err != nil {
-			s.Errorf("nft %s: %v\n%s", args, err, out)
-		}
-	}
-	mend := sync.OnceFunc(func() { nft("delete table ip cut") })
-	nft("add table ip cut; add chain ip cut in { type filter hook prerouting priority -300; }; add rule ip cut in ip saddr { " + others + " } drop; " +
-		"add chain ip cut out { type filter hook output priority -300; }; add rule ip cut out ip daddr { " + others + " } drop")
+	mend := sync.OnceFunc(func() { s.nft(node, "delete table ip cut") })
+	s.nft(node, "add table ip cut; add chain ip cut in { type filter hook prerouting priority -300; }; add rule ip cut in ip saddr { "+others+" } drop; "+
+		"add chain ip cut out { type filter hook output priority -300; }; add rule ip cut out ip daddr { "+others+" } drop")
 	t.Cleanup(mend)
 	marks, longest := 0, time.Duration(0)
 	since := time.Time{} // when its pod was marked; zero while it is ready

@@ -37,7 +37,7 @@ func (s *story) protected() {
 
 	refused := func(what, why string, args ...string) {
 		s.Helper()
-		s.within(10*second, what, func() error { // policies need a moment until they are active
+		s.within(5*second, what, func() error { // policies need a moment until they are active
 			out, err := s.Kubectl(s.Context(), nil, append(args, "--dry-run=server")...)
 			if err == nil {
 				return errAccepted
@@ -81,7 +81,7 @@ func (s *story) protected() {
 		"report for itself":        {about(node), `{"status":{"announcedAddresses":7}}`, ""},
 		"say who announces":        {s.service("web"), `{"metadata":{"annotations":{"fairlead.io/announcers":"172.30.0.100=` + node + `"}}}`, ""},
 	} {
-		s.within(10*second, what, func() error {
+		s.within(5*second, what, func() error {
 			err := as(tc.object, tc.patch)
 			switch {
 			case tc.why == "":
