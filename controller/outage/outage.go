@@ -148,7 +148,7 @@ func (r *Reconciler) mark(ctx context.Context, name string, since time.Time) err
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		of := services.of(pod)
-		if len(of) == 0 || !ready(pod) {
+		if len(of) == 0 || !kube.PodReady(pod) {
 			continue
 		}
 		all.Go(func() error {
@@ -194,12 +194,6 @@ func (s served) of(pod *corev1.Pod) []*corev1.Service {
 		}
 	}
 	return out
-}
-
-func ready(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 // patch marks one pod, as it was read: another replica may have done so meanwhile.
