@@ -9,6 +9,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fairlead-lb/fairlead/internal/netns"
 )
 
 // kinds are the namespaces of a host that a file in the anchor's mount namespace holds.
@@ -70,7 +72,7 @@ func hold(namespace, path string) error {
 func inHost(p paths, host string, mounts int, f func() error) error {
 	return onThread(func() error {
 		for _, kind := range kinds {
-			if err := enter(p.namespace(host, kind.name), kind.flag); err != nil {
+			if err := netns.Enter(p.namespace(host, kind.name), kind.flag); err != nil {
 				return err
 			}
 		}
@@ -83,18 +85,6 @@ func inHost(p paths, host string, mounts int, f func() error) error {
 		}
 		return f()
 	})
-}
-
-func enter(path string, flag int) error {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", path, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Setns(fd, flag); err != nil {
-		return fmt.Errorf("enter %s: %w", path, err)
-	}
-	return nil
 }
 
 func openLog(path string) (*os.File, error) {

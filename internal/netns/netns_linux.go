@@ -20,7 +20,7 @@ func Do(path string, f func() error) error {
 		return fmt.Errorf("open own network namespace: %w", err)
 	}
 	defer func() { _ = unix.Close(home) }()
-	if err := enter(path); err != nil {
+	if err := Enter(path, unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
 		return err
 	}
@@ -33,13 +33,14 @@ func Do(path string, f func() error) error {
 	return f()
 }
 
-func enter(path string) error {
+// Enter has the calling thread enter a namespace, whose kind is a flag of clone(2).
+func Enter(path string, kind int) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+	if err := unix.Setns(fd, kind); err != nil {
 		return fmt.Errorf("enter %s: %w", path, err)
 	}
 	return nil

@@ -169,27 +169,27 @@ func look(halves map[config.Family]*half) {
 func converge(halves map[config.Family]*half, want *announce.Passing, now time.Time) error {
 	var failed error
 	for _, f := range families {
-		part := announce.Passing{Hops: min(max(want.Hops, 1), MaxHops)}
-		for _, p := range want.Passes {
-			if config.FamilyOf(p.Addr) == f {
-				part.Passes = append(part.Passes, p)
-			}
-		}
-		for _, a := range want.Own {
-			if config.FamilyOf(a) == f {
-				part.Own = append(part.Own, a)
-			}
-		}
-		for _, p := range want.Aggregates {
-			if config.FamilyOf(p.Addr()) == f {
-				part.Aggregates = append(part.Aggregates, p)
-			}
+		part := announce.Passing{
+			Passes:     only(f, want.Passes, func(p announce.Pass) netip.Addr { return p.Addr }),
+			Hops:       min(max(want.Hops, 1), MaxHops),
+			Own:        only(f, want.Own, func(a netip.Addr) netip.Addr { return a }),
+			Aggregates: only(f, want.Aggregates, netip.Prefix.Addr),
 		}
 		if err := halves[f].converge(&part, now); err != nil {
 			failed = join(failed, err)
 		}
 	}
 	return failed
+}
+
+// only returns what is of a family.
+func only[T any](f config.Family, all []T, addr func(T) netip.Addr) (out []T) {
+	for _, x := range all {
+		if config.FamilyOf(addr(x)) == f {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // join says what is wrong with both families, in one line, and once if it is the same.

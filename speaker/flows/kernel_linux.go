@@ -94,6 +94,7 @@ func (k *netfilter) prepare(hops int, now time.Time) (next, own table, err error
 			return nil, nil, err
 		}
 	}
+	dropped := append([]expr.Any{&expr.Counter{}}, verdict(expr.VerdictDrop, "")...)
 	rules := map[*nftables.Chain][][]expr.Any{
 		prerouting: {
 			slices.Concat(state(expr.CtStateBitNEW|expr.CtStateBitINVALID), k.in(k.next), verdict(expr.VerdictJump, unknown.Name)),
@@ -102,8 +103,8 @@ func (k *netfilter) prepare(hops int, now time.Time) (next, own table, err error
 		// meets the remains of an earlier connection.
 		forward: {
 			slices.Concat(state(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictReturn, "")),
-			slices.Concat(k.in(k.own), counted, verdict(expr.VerdictDrop, "")),
-			slices.Concat(k.within(k.aggregates), counted, verdict(expr.VerdictDrop, "")),
+			slices.Concat(k.in(k.own), dropped),
+			slices.Concat(k.within(k.aggregates), dropped),
 		},
 		echo:    k.answering(),
 		unknown: k.telling(pass.Name, stray.Name),
@@ -189,9 +190,6 @@ const pings = 1000
 // leaves all checksums as they are.
 func (k *netfilter) answering() [][]expr.Any {
 	const ttl = 64 + 1 // the way through dup takes one
-	load := func(register, offset uint32) expr.Any {
-		return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: k.length}
-	}
 	store := func(register, offset uint32) expr.Any {
 		return &expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: k.length}
 	}
@@ -204,7 +202,7 @@ func (k *netfilter) answering() [][]expr.Any {
 	}
 	answer = append(answer, k.setTTL(ttl)...)
 	const other = register + 1
-	answer = append(answer, load(register, k.source), load(other, k.destination), store(other, k.source), store(register, k.destination),
+	answer = append(answer, k.load(register, k.source), k.load(other, k.destination), store(other, k.source), store(register, k.destination),
 		&expr.Dup{RegAddr: register})
 	return [][]expr.Any{
 		append([]expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: pings, Unit: expr.LimitTimeSecond, Burst: pings / 10, Over: true}},
@@ -239,7 +237,7 @@ func (k *netfilter) setTTL(n int) []expr.Any {
 // lookup loads what a map has for a packet's destination; a packet that there is nothing for does not match.
 func (k *netfilter) lookup(m *nftables.Set) []expr.Any {
 	return []expr.Any{
-		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.destination, Len: k.length},
+		k.load(register, k.destination),
 		&expr.Lookup{SourceRegister: register, DestRegister: register, IsDestRegSet: true, SetName: m.Name, SetID: m.ID},
 	}
 }
@@ -252,14 +250,13 @@ func (k *netfilter) in(m *nftables.Set) []expr.Any {
 
 // within matches packets whose destination is in one of the intervals of a set.
 func (k *netfilter) within(s *nftables.Set) []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: k.destination, Len: k.length},
-		&expr.Lookup{SourceRegister: register, SetName: s.Name, SetID: s.ID},
-	}
+	return []expr.Any{k.load(register, k.destination), &expr.Lookup{SourceRegister: register, SetName: s.Name, SetID: s.ID}}
 }
 
-// counted shows in "nft list table" how many packets a rule has had.
-var counted = []expr.Any{&expr.Counter{}}
+// load loads an address of a packet.
+func (k *netfilter) load(to, offset uint32) expr.Any {
+	return &expr.Payload{DestRegister: to, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: k.length}
+}
 
 // state matches packets by what conntrack makes of them.
 func state(bits uint32) []expr.Any {
